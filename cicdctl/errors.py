@@ -1,0 +1,55 @@
+"""What can go wrong, in classes that somebody catches; each knows its exit status."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class CicdError(Exception):
+    """One line says what is wrong; `hint` says what to do next."""
+
+    exit_code: ClassVar[int] = 3
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(CicdError):
+    """The command line asks for something that cannot be asked."""
+
+    exit_code = 2
+
+
+class ConfigError(CicdError):
+    """The configuration is wrong; `problems` holds every one, not the first."""
+
+    exit_code = 2
+
+    def __init__(self, problems: tuple[str, ...], *, hint: str = "") -> None:
+        super().__init__("\n".join(problems), hint=hint)
+        self.problems = problems
+
+
+class NotAvailable(ConfigError):
+    """A documented key or command whose engine is not part of this version."""
+
+    def __init__(self, feature: str, *, hint: str = "") -> None:
+        super().__init__((f"{feature} is not available yet",), hint=hint)
+
+
+class GitError(CicdError):
+    """No repository here, no such revision, or a repository we refuse to read."""
+
+
+class PluginError(CicdError):
+    """A plugin did not load, or broke its contract."""
+
+
+class StoreError(CicdError):
+    """Saved results cannot be read or written."""
+
+
+class SandboxError(CicdError):
+    """A sandbox or a limit that is required cannot be provided here."""

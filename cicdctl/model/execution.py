@@ -1,0 +1,52 @@
+"""How a stage is handed to whatever executes it: submit, events, cancel, outputs by digest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from cicdctl.model.planned import PlannedStage
+from cicdctl.model.result import Artifact, StageResult
+from cicdctl.model.values import Value
+from cicdctl.model.verdict import Trust
+
+
+class StageRequest(Value):
+    """Everything an executor may know of one stage.
+
+    `env` is complete but for `secrets`, whose values are apart so that they can be masked and never
+    logged. `restore` lists what its needs left, in the order in which it is laid down.
+    """
+
+    run: int
+    planned: PlannedStage
+    commit: str
+    tree: str
+    trust: Trust
+    env: Mapping[str, str]
+    secrets: Mapping[str, str]
+    restore: tuple[Artifact, ...] = ()
+    key: str | None = None
+    first_attempt: int = 1
+
+
+class Execution(Protocol):
+    """A stage in flight."""
+
+    def result(self) -> StageResult:
+        """Wait for the end. Every artifact in it can be opened in the blob store by its digest."""
+
+    def cancel(self, reason: str) -> None:
+        """Ask it to end soon; `result` then answers with verdict `cancelled`. Safe from any thread."""
+
+
+class Executor(Protocol):
+    """Somewhere stages execute. One instance serves one run and is closed with it."""
+
+    name: str
+
+    def submit(self, request: StageRequest, on_event: Callable[[str, Mapping[str, Any]], None]) -> Execution:
+        """Start a stage. `on_event(kind, facts)` tells of attempts and output, from any thread."""
+
+    def close(self) -> None:
+        """Release everything; nothing of this run is left behind."""

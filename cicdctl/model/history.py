@@ -1,0 +1,78 @@
+"""Runs as they are remembered, and the events that led them there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from cicdctl.model.result import StageResult
+from cicdctl.model.values import Value
+from cicdctl.model.verdict import RunState, TriggerKind, Trust, Verdict
+
+
+class Run(Value):
+    """One execution of one pipeline on one commit. Times are Unix seconds; `epoch` fences its runner.
+
+    `commit` and `tree` are hex ids. `base` is the commit it is compared with for path conditions.
+    `stage_names` is the plan's order. `snapshot` says the commit was made from a dirty working tree.
+    """
+
+    number: int
+    pipeline: str
+    commit: str
+    tree: str
+    trigger: TriggerKind
+    state: RunState
+    verdict: Verdict | None = None
+    reason: str | None = None
+    ref: str | None = None
+    base: str | None = None
+    snapshot: bool = False
+    trust: Trust = Trust.TRUSTED
+    params: Mapping[str, str] = {}
+    options: Mapping[str, Any] = {}
+    message: str = ""
+    author: str = ""
+    created_at: float = 0.0
+    started_at: float | None = None
+    finished_at: float | None = None
+    epoch: int = 0
+    parent: int | None = None
+    cancel_requested: bool = False
+    stage_names: tuple[str, ...] = ()
+
+    @property
+    def seconds(self) -> float:
+        """How long it has executed; 0 before it started or while it has no end."""
+        if self.started_at is None or self.finished_at is None:
+            return 0.0
+        return max(0.0, self.finished_at - self.started_at)
+
+
+class RunSummary(Value):
+    """A run with the results of its stages, in plan order."""
+
+    run: Run
+    stages: tuple[StageResult, ...] = ()
+
+
+class RunFilter(Value):
+    """Which runs to list, newest first; None means any. `before` pages by run number."""
+
+    pipeline: str | None = None
+    commit: str | None = None
+    verdict: Verdict | None = None
+    active: bool | None = None
+    before: int | None = None
+    limit: int = 20
+
+
+class Event(Value):
+    """One transition. `id` rises without gaps in reading order; `kind` such as `stage_finished`."""
+
+    id: int
+    run: int
+    at: float
+    kind: str
+    stage: str | None = None
+    detail: Mapping[str, Any] = {}

@@ -1,0 +1,33 @@
+"""A plan: which stages of a pipeline will run on one commit, in what order, and which will not and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from cicdctl.model.definition import Pipeline, Stage
+from cicdctl.model.values import Value
+
+
+class Skip(Value):
+    """Why a stage or run does not execute, in the reader's words: `branch "x" is not one of main`."""
+
+    reason: str
+
+
+class PlannedStage(Value):
+    """One stage, or one matrix cell of it. `id` is unique in the plan: `unit` or `unit[python=3.11]`."""
+
+    id: str
+    stage: Stage
+    cell: Mapping[str, str] = {}
+    needs: tuple[str, ...] = ()
+    skip: Skip | None = None
+
+
+class Plan(Value):
+    """`stages` in an order in which each comes after all that it needs."""
+
+    pipeline: Pipeline
+    stages: tuple[PlannedStage, ...]
+    params: Mapping[str, str] = {}
+    skip: Skip | None = None
