@@ -1,0 +1,166 @@
+"""What plugins provide: named kinds of stages, monitors, fixers, notifiers, stores, executors, caches and commands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from cicdctl.errors import ConfigError
+from cicdctl.model import Executor
+from cicdctl.model.values import Value
+
+
+class NoOptions(Value, frozen=True, kw_only=True):
+    """The options of a kind that has none."""
+
+
+class Kind(Value, frozen=True, kw_only=True):
+    """Something the configuration selects by `name`.
+
+    `options_type` is a `Value` whose fields are the options the user may write; fields without a default
+    must be written. What the user wrote is checked against it before the kind is asked for anything.
+    """
+
+    name: str
+    options_type: type[Value] = NoOptions
+
+
+class StageCommands(Value, frozen=True, kw_only=True):
+    """What a stage kind turns into: shell commands in order, what identifies its tools, and variables to add."""
+
+    run: tuple[str, ...]
+    fingerprint: tuple[str, ...] = ()
+    env: Mapping[str, str] = {}
+
+
+class StageKind(Kind, frozen=True, kw_only=True):
+    """A kind for `uses = "NAME"`; `with` holds its options.
+
+    `resolve(options)` is pure: it reads no file and no environment, and equal options give equal commands,
+    since the answer is part of the key. Asked once per stage while a run is planned.
+    """
+
+    resolve: Callable[[Any], StageCommands]
+
+
+class Sighting(Value, frozen=True, kw_only=True):
+    """A ref whose value changed: hex ids, None where it did not or does not exist.
+
+    `id` is equal when the same change is seen twice.
+    """
+
+    ref: str
+    old: str | None
+    new: str | None
+    id: str = ""
+
+
+class Monitor(Protocol):
+    """Something that notices changes."""
+
+    def look(self) -> Iterable[Sighting]:
+        """Return what changed since the last look. Called from a thread of its own, at most 60 s at a time."""
+
+    def close(self) -> None:
+        """Release everything."""
+
+
+class MonitorKind(Kind, frozen=True, kw_only=True):
+    """A kind for `monitoring.method = "NAME"`; `open(options)` is called once when the orchestrator starts."""
+
+    open: Callable[[Any], Monitor]
+
+
+class Notice(Value, frozen=True, kw_only=True):
+    """One message. Every text is masked already. `event` is one of `started passed failed broken fixed …`."""
+
+    event: str
+    title: str
+    text: str = ""
+    pipeline: str | None = None
+    run: int | None = None
+    url: str | None = None
+
+
+class Notifier(Protocol):
+    """Something that tells people."""
+
+    def send(self, notice: Notice) -> None:
+        """Send one notice within 10 s. What it raises is reported and tried again later; a run never waits for it."""
+
+
+class NotifierKind(Kind, frozen=True, kw_only=True):
+    """A kind for `[notifiers.NAME]` or `uses = "NAME"` in it; `open(options)` is called once per process."""
+
+    open: Callable[[Any], Notifier]
+
+
+class FixerKind(Kind, frozen=True, kw_only=True):
+    """A kind for `[fixers.NAME]`; `open(options)` gives the fixer, which the `fix` commands ask."""
+
+    open: Callable[[Any], Any]
+
+
+class Places(Value, frozen=True, kw_only=True):
+    """Folders that a store, cache or executor may use. The state folder is private to the user."""
+
+    git_dir: Path
+    state: Path
+    cache: Path
+
+
+class StateStoreKind(Kind, frozen=True, kw_only=True):
+    """A kind for `persistence.backend = "NAME"`; `open(options, places)` gives a StateStore."""
+
+    open: Callable[[Any, Places], Any]
+
+
+class ResultCacheKind(Kind, frozen=True, kw_only=True):
+    """A kind for `cache.backend = "NAME"`; `open(options, places)` gives a ResultCache."""
+
+    open: Callable[[Any, Places], Any]
+
+
+class ExecutorKind(Kind, frozen=True, kw_only=True):
+    """A kind for `executor = "NAME"`; `open(options, places)` gives the Executor of one run."""
+
+    open: Callable[[Any, Places], Executor]
+
+
+class CommandKind(Kind, frozen=True, kw_only=True):
+    """A command `cicdctl NAME`; `load()` gives a `typer.Typer` and is called only when the command is used."""
+
+    help: str = ""
+    load: Callable[[], Any]
+
+
+def read_options(kind: Kind, written: Mapping[str, Any], *, where: str) -> Any:
+    """Turn what the user wrote into the kind's own options.
+
+    `where` is the file and key they were written under, such as `.cicd.toml: pipelines.test.stages.unit.with`.
+    Raises ConfigError naming each key that is unknown, or the one whose value does not fit.
+    """
+    known = {field.encode_name for field in msgspec.structs.fields(kind.options_type)}
+    unknown = [name for name in written if name not in known]
+    if unknown:
+        raise ConfigError(tuple(f"{where}.{name}: {_unknown(kind, name, known)}" for name in unknown))
+    try:
+        return msgspec.convert(dict(written), kind.options_type)
+    except msgspec.ValidationError as error:
+        problem, _, place = str(error).partition(" - at ")
+        path = where + place.strip("`").removeprefix("$")
+        raise ConfigError((f"{path}: {problem[0].lower()}{problem[1:].replace('`', '')}",)) from error
+
+
+def _unknown(kind: Kind, name: str, known: set[str]) -> str:
+    if not known:
+        return f'"{kind.name}" takes no options'
+    # Slow to import and only needed to explain a mistake.
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, sorted(known), n=1)
+    advice = f', did you mean "{near[0]}"?' if near else f"; it has {', '.join(sorted(known))}"
+    return f'"{kind.name}" has no such option{advice}'
