@@ -1,0 +1,97 @@
+"""The door: the list of commands, and the one place where errors become exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from cicdctl.commands import COMMANDS, settings
+from cicdctl.errors import CicdError
+
+
+class LazyCommands(TyperGroup):
+    """Imports the module of a command only when that command is asked for, since start-up is felt on every use."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in COMMANDS:
+            return None
+        if cmd_name not in self.commands:
+            module = import_module(f"cicdctl.commands.{COMMANDS[cmd_name]}")
+            self.add_command(typer.main.get_command(module.app), cmd_name)
+            self.commands[cmd_name].name = cmd_name
+        return self.commands[cmd_name]
+
+
+app = typer.Typer(
+    cls=LazyCommands,
+    name="cicdctl",
+    help="CI/CD that lives in your git repository.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from cicdctl import __version__
+
+        typer.echo(f"cicdctl {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def options(
+    directory: Annotated[Path, typer.Option("-C", metavar="DIR", help="Work as if started in DIR.")] = Path(),
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Use this file instead of the commit's .cicd.toml.")
+    ] = None,
+    verbose: Annotated[int, typer.Option("--verbose", "-v", count=True, help="Say more; -vv shows hook calls.")] = 0,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only results and problems.")] = False,
+    no_color: Annotated[bool, typer.Option("--no-color", help="No colours; NO_COLOR does the same.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """CI/CD that lives in your git repository."""
+    settings.install(
+        directory=directory,
+        config_file=config,
+        verbosity=-1 if quiet else verbose,
+        color=False if no_color or os.environ.get("NO_COLOR") else True if os.environ.get("FORCE_COLOR") else None,
+        environ=dict(os.environ),
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run one command; explain what the user can fix, admit what only we can."""
+    try:
+        app(argv)
+    except CicdError as error:
+        from cicdctl.reports import problems
+
+        problems.explain(error)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of our output (`| head`) is gone; Python would complain again while it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+    except Exception:
+        from cicdctl.reports import problems
+
+        problems.bug(sys.argv if argv is None else list(argv))
+        sys.exit(70)

@@ -1,0 +1,135 @@
+"""The words and lines a run is told in: pure functions from values to text, shared by every report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from cicdctl.model import Run, RunSummary, StageResult, Verdict
+from cicdctl.reports.text import quoted
+from cicdctl.units import format_duration, format_size
+
+STYLES = {
+    "passed": "green",
+    "cached": "cyan",
+    "failed": "red",
+    "timed_out": "red",
+    "error": "red",
+    "cancelled": "yellow",
+    "interrupted": "yellow",
+    "skipped": "bright_black",
+}
+MARKS = {
+    "passed": "✓",
+    "cached": "✓",
+    "failed": "✗",
+    "timed_out": "✗",
+    "error": "✗",
+    "cancelled": "■",
+    "interrupted": "■",
+    "skipped": "-",
+}
+
+
+def run_title(run: Run) -> str:
+    """One line: number, pipeline, where, which commit, first line of its message."""
+    where = quoted(short_ref(run.ref)) + " " if run.ref else ""
+    what = "working tree" if run.snapshot else where + run.commit[:10]
+    first = quoted(run.message.split("\n", 1)[0], limit=60)
+    return f"#{run.number} {run.pipeline} on {what}" + (f"  {first}" if first and not run.snapshot else "")
+
+
+def short_ref(ref: str | None) -> str:
+    """`refs/heads/main` → `main`."""
+    return (ref or "").removeprefix("refs/heads/").removeprefix("refs/tags/").removeprefix("refs/remotes/")
+
+
+def word(result: StageResult) -> str:
+    """The one word for how a stage ended; `cached` for a reused pass."""
+    return "cached" if result.cached else result.verdict.value
+
+
+def stage_line(result: StageResult, *, width: int) -> str:
+    """`unit      passed    3.2s  12 tests` with the name padded to `width`."""
+    return f"{result.stage:<{width}}  {word(result):<9}  {stage_note(result)}".rstrip()
+
+
+def stage_note(result: StageResult) -> str:
+    """What there is to say after the verdict: time, tests, artifacts, flags, the reason."""
+    notes: list[str] = []
+    if result.cached:
+        notes.append(f"from #{result.origin_run}" if result.origin_run else "")
+    elif result.attempts:
+        notes.append(format_duration(result.seconds))
+    if result.tests is not None:
+        notes.append(tests_words(result))
+    if result.coverage is not None:
+        notes.append(f"coverage {result.coverage.percent:.1f} %")
+    if result.artifact_count and not result.cached:
+        plural = "" if result.artifact_count == 1 else "s"
+        notes.append(f"{result.artifact_count} artifact{plural}, {format_size(result.artifact_bytes)}")
+    if result.flaky:
+        notes.append(f"flaky: passed at attempt {len(result.attempts)}")
+    if result.allowed_failure:
+        notes.append("allowed to fail")
+    if result.reason and not result.cached:
+        notes.append(quoted(result.reason))
+    return "  ".join(note for note in notes if note)
+
+
+def tests_words(result: StageResult) -> str:
+    """`12 tests` or `12 tests, 2 failed, 1 skipped`."""
+    tests = result.tests
+    if tests is None:
+        return ""
+    total = tests.passed + tests.failed + tests.skipped
+    extra = [f"{tests.failed} failed"] * bool(tests.failed) + [f"{tests.skipped} skipped"] * bool(tests.skipped)
+    return ", ".join([f"{total} test{'' if total == 1 else 's'}", *extra])
+
+
+def run_end(summary: RunSummary) -> str:
+    """The last line of a run: verdict, time, how the stages went."""
+    run = summary.run
+    verdict = run.verdict.value if run.verdict else run.state.value
+    counts = ", ".join(f"{count} {name}" for name, count in count_words(summary.stages))
+    reason = f" ({quoted(run.reason)})" if run.reason else ""
+    return f"#{run.number} {run.pipeline} {verdict} in {format_duration(run.seconds)}{reason}" + (
+        f": {counts}" if counts else ""
+    )
+
+
+def count_words(results: Iterable[StageResult]) -> list[tuple[str, int]]:
+    """Count the words of the stages, in a fixed order."""
+    counts: dict[str, int] = {}
+    for result in results:
+        counts[word(result)] = counts.get(word(result), 0) + 1
+    return [(name, counts[name]) for name in STYLES if name in counts]
+
+
+def failure_lines(result: StageResult, run: Run, *, tail: Sequence[str], log: str) -> list[str]:
+    """Everything one needs after a failure: what, the tail, the failed tests, the whole log, the way back in."""
+    headline = f"{result.stage} {result.verdict.value}"
+    lines = ["", f"── {headline}: {quoted(result.reason or '')}".rstrip(": ")]
+    if result.tests is not None:
+        for failure in result.tests.failures[:10]:
+            place = f"{failure.file}:{failure.line}" if failure.file and failure.line else failure.file or ""
+            lines.append(f"  {quoted(place)}  {quoted(failure.name)}: {quoted(failure.message, limit=120)}".rstrip(": "))
+        if len(result.tests.failures) > 10:
+            lines.append(f"  and {len(result.tests.failures) - 10} more failed tests")
+    lines += [f"  │ {line}" for line in tail]
+    if log:
+        lines.append(f"  log:   {log}")
+    lines.append(f"  again: cicdctl shell {run.number} {shell_word(result.stage)}")
+    return lines
+
+
+def shell_word(text: str) -> str:
+    """Quote for the user's shell only what needs it."""
+    import shlex
+
+    return shlex.quote(text)
+
+
+def broke(results: Iterable[StageResult]) -> list[StageResult]:
+    """The stages that made a run fail, in order."""
+    bad = (Verdict.FAILED, Verdict.TIMED_OUT, Verdict.ERROR)
+    return [result for result in results if result.verdict in bad and not result.allowed_failure]

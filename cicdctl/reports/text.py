@@ -1,0 +1,44 @@
+"""Foreign text on its way to a terminal: no title changes, no clipboard, no cursor games, no hidden direction."""
+
+from __future__ import annotations
+
+import re
+
+_SGR = re.compile(r"\x1b\[[0-9;:]*m")
+_ESCAPES = re.compile(
+    r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?"  # OSC: titles, links, the clipboard
+    r"|\x1b[PX^_][^\x1b]*(?:\x1b\\)?"  # DCS, SOS, PM, APC
+    r"|\x1b\[[0-?]*[ -/]*[@-~]"  # CSI
+    r"|\x1b[ -/]*[0-~]?"
+)
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def clean_line(raw: bytes | str, *, keep_colors: bool = False) -> str:
+    """Return one line of output as it may be shown: the last segment after `\\r`, colours at most.
+
+    Bytes that are no UTF-8 show as U+FFFD.
+    """
+    text = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else raw
+    text = text.rstrip("\r\n")
+    if "\r" in text:
+        text = text.rsplit("\r", 1)[1]
+    if "\x1b" not in text:
+        return _CONTROLS.sub("", text)
+    if not keep_colors:
+        return _CONTROLS.sub("", _ESCAPES.sub("", text))
+    pieces = []
+    last = 0
+    for match in _SGR.finditer(text):
+        pieces += [_CONTROLS.sub("", _ESCAPES.sub("", text[last : match.start()])), match.group()]
+        last = match.end()
+    pieces.append(_CONTROLS.sub("", _ESCAPES.sub("", text[last:])))
+    return "".join(pieces) + ("\x1b[0m" if len(pieces) > 1 else "")
+
+
+def quoted(text: str | bytes, *, limit: int = 200) -> str:
+    """Show a ref, path or message: as it is when harmless, else with escapes; cut at `limit` characters."""
+    shown = text.decode("utf-8", "surrogateescape") if isinstance(text, bytes) else text
+    if not shown.isprintable():
+        shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in shown)
+    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
