@@ -11,6 +11,7 @@ import msgspec
 from cicdctl.errors import ConfigError
 from cicdctl.model import Executor
 from cicdctl.model.values import Value
+from cicdctl.near_words import near_word
 
 
 class NoOptions(Value, frozen=True, kw_only=True):
@@ -158,9 +159,4 @@ def read_options(kind: Kind, written: Mapping[str, Any], *, where: str) -> Any:
 def _unknown(kind: Kind, name: str, known: set[str]) -> str:
     if not known:
         return f'"{kind.name}" takes no options'
-    # Slow to import and only needed to explain a mistake.
-    from difflib import get_close_matches
-
-    near = get_close_matches(name, sorted(known), n=1)
-    advice = f', did you mean "{near[0]}"?' if near else f"; it has {', '.join(sorted(known))}"
-    return f'"{kind.name}" has no such option{advice}'
+    return f'"{kind.name}" has no such option' + (near_word(name, known) or f"; it has {', '.join(sorted(known))}")

@@ -1,8 +1,8 @@
-"""Names that people match by globs: branches, tags, parameter values; and the near word for one that is unknown."""
+"""Names that people match by globs: branches, tags, parameter values."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 
@@ -19,15 +19,6 @@ def matches_name(patterns: Sequence[str], name: str) -> bool:
         if meant == takes_back and _matches(pattern.removeprefix("!").split("/"), parts):
             meant = not takes_back
     return meant
-
-
-def near_word(word: str, known: Iterable[str]) -> str:
-    """Return ` did you mean "x"?` with the likeliest known word, or nothing when none is near."""
-    # Slow to import and only needed to explain a mistake.
-    from difflib import get_close_matches
-
-    found = get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f', did you mean "{found[0]}"?' if found else ""
 
 
 def _matches(pattern: list[str], parts: list[str]) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from cicdctl.errors import UsageError
 from cicdctl.model import Param, Pipeline
-from cicdctl.planning.names import near_word
+from cicdctl.near_words import near_word
 
 
 def resolve_params(pipeline: Pipeline, given: Mapping[str, str]) -> dict[str, str]:

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from cicdctl.errors import ConfigError, UsageError
 from cicdctl.model import Pipeline, Plan, PlannedStage, Skip
+from cicdctl.near_words import near_word
 from cicdctl.planning.conditions import Facts, GlobCompiler, find_skip
 from cicdctl.planning.graph import closure, find_cycle, invert, order_by_needs
 from cicdctl.planning.matrix import cell_id, matrix_cells
-from cicdctl.planning.names import near_word
 from cicdctl.planning.params import resolve_params
 
 
@@ -132,7 +132,7 @@ def _with_skip(
 ) -> PlannedStage:
     skip: Skip | None = find_skip(planned.stage.when, facts, params, compile_globs)
     if before is not None:
-        skip = Skip(reason=f'it comes before "{before}", where this run starts')
+        skip = Skip(reason=f'this run starts at "{before}"')
     if skip is None:
         return planned
     return PlannedStage(id=planned.id, stage=planned.stage, cell=planned.cell, needs=planned.needs, skip=skip)
