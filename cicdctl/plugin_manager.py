@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -64,10 +64,13 @@ class _Plugin:
         return function(*arguments) if self.thread is None else self.thread.call(function, arguments)
 
 
-class _Implementation(NamedTuple):
-    plugin: _Plugin
-    function: Callable[..., Any]
-    argument_names: tuple[str, ...]
+class _Implementation:
+    __slots__ = ("argument_names", "function", "plugin")
+
+    def __init__(self, plugin: _Plugin, function: Callable[..., Any], names: tuple[str, ...]) -> None:
+        self.plugin = plugin
+        self.function = function
+        self.argument_names = names
 
 
 class PluginManager:

@@ -36,17 +36,19 @@ def _wrong_ref(when: When, facts: Facts) -> str | None:
         return None
     if facts.tag is not None and when.tags and matches_name(when.tags, facts.tag):
         return None
-    wanted = " or ".join(_wanted(*pair) for pair in (("branch", when.branches), ("tag", when.tags)) if pair[1])
+    if facts.tag is not None and when.tags:
+        return f'tag "{facts.tag}" is not {_one_of(when.tags)}'
     if facts.tag is not None:
-        return f'tag "{facts.tag}" is not {wanted}'
+        return f'this is tag "{facts.tag}", not branch {_one_of(when.branches)}'
+    if facts.branch is not None and when.branches:
+        return f'branch "{facts.branch}" is not {_one_of(when.branches)}'
     if facts.branch is not None:
-        return f'branch "{facts.branch}" is not {wanted}'
-    return f"the commit is on no branch or tag; this wants {wanted}"
+        return f'this is branch "{facts.branch}", not tag {_one_of(when.tags)}'
+    return f"this commit is on no branch or tag, wanted is {_one_of((*when.branches, *when.tags))}"
 
 
-def _wanted(kind: str, patterns: Sequence[str]) -> str:
-    listed = ", ".join(patterns)
-    return f"{kind} {listed}" if len(patterns) == 1 else f"one of the {kind}{'e' * (kind == 'branch')}s {listed}"
+def _one_of(patterns: Sequence[str]) -> str:
+    return patterns[0] if len(patterns) == 1 else f"one of {', '.join(patterns)}"
 
 
 def _wrong_param(when: When, params: Mapping[str, str]) -> str | None:
