@@ -42,7 +42,7 @@ class BlobStore:
         """Store `data` durably; return its digest. Raises StoreError."""
         digest = hashlib.sha256(data).hexdigest()
         with self._adding():
-            self._pin((digest,))
+            self.pin((digest,))
             if not self.files.has(digest, len(data)):
                 self.files.write(digest, data)
                 self._make_durable((digest,))
@@ -59,7 +59,7 @@ class BlobStore:
                 digest, size, is_new = store_file(self.files, source)
             finally:
                 os.close(source)
-            self._pin((digest,))
+            self.pin((digest,))
             if is_new:
                 self._make_durable((digest,))
                 self.added_bytes += size
@@ -77,7 +77,7 @@ class BlobStore:
 
         with self._adding():
             artifacts, written = collect(self.files, root, matches, globs=globs)
-            self._pin(artifact.digest for artifact in artifacts if artifact.digest)
+            self.pin(artifact.digest for artifact in artifacts if artifact.digest)
             self._make_durable(written)
             new = set(written)
             self.added_bytes += sum(artifact.size_bytes for artifact in artifacts if artifact.digest in new)
@@ -97,7 +97,7 @@ class BlobStore:
             artifacts = msgspec.json.decode(self.read(digest), type=tuple[Artifact, ...])
         except msgspec.MsgspecError as error:
             raise MissingBlob(digest) from error
-        self._pin(artifact.digest for artifact in artifacts if artifact.digest)
+        self.pin(artifact.digest for artifact in artifacts if artifact.digest)
         return artifacts
 
     def link_in(self, path: Path, digest: str | None = None) -> str:
@@ -108,7 +108,7 @@ class BlobStore:
         if digest is None:
             digest = _digest_of(path)
         with self._adding():
-            self._pin((digest,))
+            self.pin((digest,))
             size = path.lstat().st_size
             if self.files.has(digest, size):
                 return digest
@@ -142,17 +142,18 @@ class BlobStore:
         from cicdctl.store.restore import restore
 
         with self._adding():
-            self._pin(artifact.digest for artifact in artifacts if artifact.digest)
+            self.pin(artifact.digest for artifact in artifacts if artifact.digest)
         restore(self.files, artifacts, root)
+
+    def pin(self, names: Iterable[str]) -> None:
+        """Keep keys or digests from eviction until `close`. A folder that cannot be written pins nothing."""
+        with self._lock:
+            self.pins.pin(names)
 
     def close(self) -> None:
         """Let eviction have what this process used."""
         with self._lock:
             self.pins.close()
-
-    def _pin(self, digests: Iterable[str]) -> None:
-        with self._lock:
-            self.pins.pin(digests)
 
     @contextmanager
     def _adding(self) -> Iterator[None]:

@@ -149,7 +149,7 @@ class _Worker:
             self._take_file(path, os.open(name, _OPEN, dir_fd=folder))
         else:
             shown = path.decode("utf-8", "backslashreplace")
-            self._blobs.quarantine.warnings.append(f"artifact '{shown}' is neither file, link nor folder: left out")
+            self._blobs.quarantine.warn(f"artifact '{shown}' is neither file, link nor folder: left out")
 
     def _take_file(self, path: bytes, source: int) -> None:
         try:

@@ -19,7 +19,7 @@ _SYNC_S = 1.0
 _RETRY_S = 1.0
 
 
-class LogInfo(Value):
+class LogInfo(Value, frozen=True):
     """A closed log. `size` in bytes; `lines` as the index counts them; `digest` is the sha256 of the file in hex.
 
     `truncated` says that output is missing: the cap was reached or the disk was full.

@@ -16,6 +16,11 @@ class Quarantine:
         self.folder = folder
         self.warnings = warnings
 
+    def warn(self, text: str) -> None:
+        """Tell people, once per text."""
+        if text not in self.warnings:
+            self.warnings.append(text)
+
     def move(self, path: Path, reason: str) -> Path | None:
         """Rename `path` into the quarantine; None when that was impossible or somebody else did it before."""
         target = self._place(path.name)
@@ -26,9 +31,9 @@ class Quarantine:
         except FileNotFoundError:
             return None
         except OSError as error:
-            self.warnings.append(f"{reason}; '{path}' could not be moved to quarantine: {error.strerror}")
+            self.warn(f"{reason}; '{path}' could not be moved to quarantine: {error.strerror}")
             return None
-        self.warnings.append(f"{reason}; kept as '{target}'")
+        self.warn(f"{reason}; kept as '{target}'")
         return target
 
     def keep(self, name: str, content: bytes, reason: str) -> None:
@@ -40,9 +45,9 @@ class Quarantine:
             with os.fdopen(fd, "wb") as file:
                 file.write(content)
         except OSError as error:
-            self.warnings.append(f"{reason}; it could not be kept in quarantine: {error.strerror}")
+            self.warn(f"{reason}; it could not be kept in quarantine: {error.strerror}")
             return
-        self.warnings.append(f"{reason}; kept as '{target}'")
+        self.warn(f"{reason}; kept as '{target}'")
 
     def expired(self, now: float) -> list[Path]:
         """List what has been here for more than 7 days."""
@@ -57,3 +62,10 @@ class Quarantine:
     def _place(self, name: str) -> Path:
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         return self.folder / f"{stamp}-{os.urandom(4).hex()}-{name[:100]}"
+
+
+def describe(error: Exception) -> str:
+    """Say what went wrong without the errno of an OSError."""
+    strerror = getattr(error, "strerror", None)
+    name = getattr(error, "filename", None)
+    return f"{strerror}: '{name}'" if strerror and name else strerror or str(error)
