@@ -12,8 +12,9 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from cicdctl.commands import COMMANDS, settings
+from cicdctl.commands import COMMANDS, HIDDEN
 from cicdctl.errors import CicdError
+from cicdctl.project import Invocation
 
 
 class LazyCommands(TyperGroup):
@@ -22,11 +23,17 @@ class LazyCommands(TyperGroup):
     def list_commands(self, ctx: Any) -> list[str]:
         return list(COMMANDS)
 
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """List the commands from their table, so that `--help` imports none of them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        if cmd_name not in COMMANDS:
+        known = COMMANDS.get(cmd_name) or HIDDEN.get(cmd_name)
+        if known is None:
             return None
         if cmd_name not in self.commands:
-            module = import_module(f"cicdctl.commands.{COMMANDS[cmd_name]}")
+            module = import_module(f"cicdctl.commands.{known[0]}")
             self.add_command(typer.main.get_command(module.app), cmd_name)
             self.commands[cmd_name].name = cmd_name
         return self.commands[cmd_name]
@@ -54,6 +61,7 @@ def _show_version(wanted: bool) -> None:
 
 @app.callback()
 def options(
+    ctx: typer.Context,
     directory: Annotated[Path, typer.Option("-C", metavar="DIR", help="Work as if started in DIR.")] = Path(),
     config: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Use this file instead of the commit's .cicd.toml.")
@@ -66,7 +74,7 @@ def options(
     ] = False,
 ) -> None:
     """CI/CD that lives in your git repository."""
-    settings.install(
+    ctx.obj = Invocation(
         directory=directory,
         config_file=config,
         verbosity=-1 if quiet else verbose,

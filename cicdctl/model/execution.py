@@ -15,7 +15,8 @@ class StageRequest(Value):
     """Everything an executor may know of one stage.
 
     `env` is complete but for `secrets`, whose values are apart so that they can be masked and never
-    logged. `restore` lists what its needs left, in the order in which it is laid down.
+    logged. `commands` are those after `uses` was resolved. `restore` lists what its needs left, in the order
+    in which it is laid down. `cache_keys` are those of the stage's dependency caches, in their order.
     """
 
     run: int
@@ -25,7 +26,9 @@ class StageRequest(Value):
     trust: Trust
     env: Mapping[str, str]
     secrets: Mapping[str, str]
+    commands: tuple[str, ...] = ()
     restore: tuple[Artifact, ...] = ()
+    cache_keys: tuple[str, ...] = ()
     key: str | None = None
     first_attempt: int = 1
 

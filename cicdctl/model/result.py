@@ -80,7 +80,8 @@ class StageResult(Value):
     """What one stage did. `origin_run` is the run that a cached result was first made by.
 
     `manifest` is the digest of the blob that lists its artifacts (JSON of `Artifact`s, sorted by path):
-    equal artifacts, equal manifest. None when it left none.
+    equal artifacts, equal manifest. None when it left none. `log` is the last attempt's (for a cached result
+    the log of the run it came from), relative to the state folder; `log_digest` its blob, where there is one.
     """
 
     stage: str
@@ -103,6 +104,8 @@ class StageResult(Value):
     tests: TestReport | None = None
     coverage: Coverage | None = None
     attempts: tuple[Attempt, ...] = ()
+    log: str | None = None
+    log_digest: str | None = None
     warnings: tuple[str, ...] = ()
 
     @property

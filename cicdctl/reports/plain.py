@@ -9,12 +9,20 @@ from typing import TextIO
 from cicdctl.model import Plan, Run, RunSummary, StageResult
 from cicdctl.plugin_api import hookimpl
 from cicdctl.reports import lines
-from cicdctl.reports.text import clean_line
+from cicdctl.reports.text import clean_line, quoted
 
 TAIL_LINES = 20
 
 
-class PlainReport:
+class WarningReport:
+    """Tells warnings on stderr and nothing else."""
+
+    @hookimpl
+    def cicdctl_warning(self, text: str) -> None:
+        print(f"warning: {quoted(text, limit=1000)}", file=sys.stderr)
+
+
+class PlainReport(WarningReport):
     """Writes to `stream` as stages end. `state_folder` is where the logs are, for the tail of a failure."""
 
     def __init__(self, state_folder: Path, *, stream: TextIO | None = None, quiet: bool = False) -> None:
@@ -39,10 +47,6 @@ class PlainReport:
         for text in failure_block(summary, self._state_folder):
             self._print(text)
         self._print(lines.run_end(summary))
-
-    @hookimpl
-    def cicdctl_warning(self, text: str) -> None:
-        print(f"warning: {text}", file=sys.stderr)
 
     def _print(self, text: str) -> None:
         print(text, file=self._stream, flush=True)

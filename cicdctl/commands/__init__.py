@@ -1,0 +1,25 @@
+"""One file per command: options in, one call, exit. `COMMANDS` is what `cicdctl --help` lists, in its order."""
+
+# Name on the command line → (module, first sentence of its help). The modules are imported when they are used.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "init": ("init", "Write a .cicd.toml from what this repository is."),
+    "run": ("run", "Run a pipeline here and now."),
+    "plan": ("plan", "Show what would run, be cached or be skipped, and why."),
+    "explain": ("explain", "Say why a stage would not be served from the cache."),
+    "status": ("status", "Show the latest runs of each pipeline, and what runs now."),
+    "history": ("history", "List runs, newest first."),
+    "show": ("show", "Show one run with its stages."),
+    "logs": ("logs", "Print the log of a stage."),
+    "artifacts": ("artifacts", "List what a run left, or write it to a folder."),
+    "rerun": ("rerun", "Run the same pipeline on the same commit again."),
+    "cancel": ("cancel", "End a run that is going on."),
+    "shell": ("shell", "Open a shell in a fresh copy of what a stage saw."),
+    "config": ("config", "Check and show the configuration."),
+    "cache": ("cache", "Look at the cache, and make room."),
+    "secrets": ("secrets", "Keep values that only the stages that name them see."),
+    "plugins": ("plugins", "List, install, remove and start plugins."),
+    "doctor": ("doctor", "Check this machine and this repository."),
+}
+HIDDEN: dict[str, tuple[str, str]] = {
+    "_runner": ("runner", "Carry out a run that is queued."),
+}

@@ -1,0 +1,55 @@
+"""Completion of pipeline, stage and run names. Whatever goes wrong, a shell is told nothing rather than an error."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from cicdctl.errors import CicdError
+from cicdctl.project import Invocation, Project, open_project
+
+
+def complete_pipeline(incomplete: str) -> list[str]:
+    """Offer the pipelines of the working tree's configuration."""
+    with _quietly() as project:
+        if project is not None and project.working_config is not None:
+            names = [pipeline.name for pipeline in project.working_config.pipelines]
+            return [name for name in names if name.startswith(incomplete)]
+    return []
+
+
+def complete_stage(incomplete: str) -> list[str]:
+    """Offer the stages of all pipelines."""
+    with _quietly() as project:
+        if project is not None and project.working_config is not None:
+            stages = dict.fromkeys(
+                stage.name for pipeline in project.working_config.pipelines for stage in pipeline.stages
+            )
+            return [name for name in stages if name.startswith(incomplete)]
+    return []
+
+
+def complete_run(incomplete: str) -> list[str]:
+    """Offer the numbers of the latest runs."""
+    from cicdctl.model import RunFilter
+
+    with _quietly() as project:
+        if project is not None and (project.repository.state_dir / "state.db").exists():
+            numbers = [str(run.number) for run in project.state.runs(RunFilter(limit=50))]
+            return [number for number in numbers if number.startswith(incomplete)]
+    return []
+
+
+@contextmanager
+def _quietly() -> Iterator[Project | None]:
+    try:
+        project = open_project(Invocation(environ=dict(os.environ)))
+    except CicdError:
+        yield None
+        return
+    with project:
+        try:
+            yield project
+        except CicdError:
+            return

@@ -1,0 +1,33 @@
+"""`cicdctl rerun`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cicdctl.commands.names import complete_run
+from cicdctl.commands.opening import open_here
+from cicdctl.reports.choice import install_reports
+from cicdctl.reports.ending import exit_status
+from cicdctl.runner import run_pipeline
+from cicdctl.runner.again import request_again
+from cicdctl.runner.selection import find_run
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.command(epilog="Example: cicdctl rerun 42 --failed")
+def rerun(
+    ctx: typer.Context,
+    run: Annotated[str, typer.Argument(help="Number of the run. Default: the latest.", autocompletion=complete_run)] = "",
+    failed: Annotated[bool, typer.Option("--failed", help="Keep what passed in it, even what is never cached.")] = False,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Run every stage.")] = False,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=0, help="Stages at once. Default 0: one per core.")] = 0,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document at the end.")] = False,
+) -> None:
+    """Run the same pipeline on the same commit again, as a new run."""
+    with open_here(ctx) as project:
+        install_reports(project, json=json)
+        request = request_again(find_run(project, run).run, failed=failed, no_cache=no_cache, jobs=jobs)
+        raise typer.Exit(exit_status(run_pipeline(project, request)))

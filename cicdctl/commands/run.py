@@ -1,0 +1,80 @@
+"""`cicdctl run`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cicdctl.commands.names import complete_pipeline, complete_stage
+from cicdctl.commands.opening import open_here, params_of
+from cicdctl.reports.choice import install_reports, install_warnings
+from cicdctl.reports.ending import exit_status
+from cicdctl.reports.output import print_started
+from cicdctl.reports.plans import print_forecast
+from cicdctl.reports.ranges import print_range
+from cicdctl.runner import RunRequest, forecast, run_pipeline, run_range, start_detached_run
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.command(
+    epilog="Examples: cicdctl run build   |   cicdctl run test HEAD~1 --stage unit   |   cicdctl run build main~5..main"
+)
+def run(
+    ctx: typer.Context,
+    pipeline: Annotated[str, typer.Argument(help="Pipeline to run.", autocompletion=complete_pipeline)],
+    revision: Annotated[
+        str, typer.Argument(help="Commit, branch, tag or range a..b. Default: the working tree as it is.")
+    ] = "",
+    param: Annotated[
+        list[str] | None, typer.Option("--param", "-p", metavar="NAME=VALUE", help="Set a parameter; repeatable.")
+    ] = None,
+    stage: Annotated[
+        list[str] | None,
+        typer.Option("--stage", "-s", help="Only this stage and what it needs.", autocompletion=complete_stage),
+    ] = None,
+    start: Annotated[str | None, typer.Option("--from", metavar="STAGE", help="Begin at this stage.")] = None,
+    until: Annotated[str | None, typer.Option("--until", metavar="STAGE", help="End after this stage.")] = None,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=0, help="Stages at once. Default 0: one per core.")] = 0,
+    keep_going: Annotated[
+        bool, typer.Option("--keep-going", "-k", help="Go on with what does not need a failed stage.")
+    ] = False,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Run every stage; passes are remembered anew.")] = False,
+    fail_on_cache_miss: Annotated[
+        bool, typer.Option("--fail-on-cache-miss", help="Run nothing: exit 7 at the first stage not in the cache.")
+    ] = False,
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="Run in the background; print the run's number.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Show the plan and run nothing.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document at the end.")] = False,
+    events: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write each event as a line of JSON; - is stderr.")
+    ] = None,
+    junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the run as JUnit XML.")] = None,
+) -> None:
+    """Run a pipeline here and now, on a snapshot of the working tree or on a commit."""
+    request = RunRequest(
+        pipeline=pipeline,
+        revision=revision,
+        params=params_of(param or []),
+        only=tuple(stage or ()),
+        start=start,
+        until=until,
+        jobs=jobs,
+        keep_going=keep_going,
+        no_cache=no_cache,
+        fail_on_cache_miss=fail_on_cache_miss,
+    )
+    with open_here(ctx) as project:
+        if dry_run:
+            install_warnings(project)
+            raise typer.Exit(print_forecast(forecast(project, request), json=json, graph=False))
+        if ".." in revision:
+            install_warnings(project)
+            raise typer.Exit(print_range(run_range(project, request), json=json))
+        if detach:
+            install_warnings(project)
+            raise typer.Exit(print_started(start_detached_run(project, request), json=json))
+        install_reports(project, json=json, events=events, junit=junit)
+        raise typer.Exit(exit_status(run_pipeline(project, request)))

@@ -1,0 +1,22 @@
+"""`cicdctl _runner`: what a detached runner process executes."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cicdctl.commands.opening import open_here
+from cicdctl.reports.choice import install_reports
+from cicdctl.reports.ending import exit_status
+from cicdctl.runner import resume_begun
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.command(hidden=True)
+def runner(ctx: typer.Context, run: Annotated[int, typer.Argument(help="Number of the run.")]) -> None:
+    """Carry out a run that is queued."""
+    with open_here(ctx) as project:
+        install_reports(project)
+        raise typer.Exit(exit_status(resume_begun(project, run)))

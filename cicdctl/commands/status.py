@@ -1,0 +1,28 @@
+"""`cicdctl status`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cicdctl.commands.opening import open_here
+from cicdctl.model import RunFilter
+from cicdctl.reports.choice import install_warnings
+from cicdctl.reports.runs import print_status
+from cicdctl.runner.run import begin_recovery
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.command()
+def status(
+    ctx: typer.Context,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Show the latest ten runs of each pipeline, and what runs now."""
+    with open_here(ctx) as project:
+        install_warnings(project)
+        begin_recovery(project)
+        active = project.state.runs(RunFilter(active=True, limit=100))
+        raise typer.Exit(print_status(project.state.latest_per_pipeline(10), active, json=json))

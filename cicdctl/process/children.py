@@ -1,0 +1,89 @@
+"""Programs of our own beside this one: detached runners, several runners at once, a shell for a person."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+POLL_S = 0.02
+
+
+def start_detached(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], log: Path) -> int:
+    """Start a program that outlives us: a session of its own, no terminal, its output appended to `log`. Returns its pid."""
+    descriptor = os.open(log, os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    try:
+        child = subprocess.Popen(
+            argv,
+            cwd=cwd,
+            env=dict(env),
+            stdin=subprocess.DEVNULL,
+            stdout=descriptor,
+            stderr=descriptor,
+            start_new_session=True,
+        )
+    finally:
+        os.close(descriptor)
+    pid = child.pid
+    child.returncode = 0  # it is not ours to wait for; Popen would warn about a child that still runs
+    return pid
+
+
+def run_children(
+    argvs: Sequence[Sequence[str]],
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    at_once: int,
+) -> Iterator[tuple[int, int, bytes]]:
+    """Run programs, `at_once` at a time, and yield (place, exit status, stdout and stderr) as each ends.
+
+    On KeyboardInterrupt the running ones get SIGTERM and are waited for, the others are not started.
+    """
+    waiting = list(enumerate(argvs))
+    running: dict[int, tuple[subprocess.Popen[bytes], int]] = {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < at_once:
+                place, argv = waiting.pop(0)
+                output = os.memfd_create("output", os.MFD_CLOEXEC)
+                child = subprocess.Popen(
+                    argv,
+                    cwd=cwd,
+                    env=dict(env),
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    start_new_session=True,
+                )
+                running[place] = (child, output)
+            for place in [place for place, (child, _) in running.items() if child.poll() is not None]:
+                child, output = running.pop(place)
+                yield place, child.returncode, _read_all(output)
+            if running:
+                time.sleep(POLL_S)
+    finally:
+        for child, _ in running.values():
+            child.send_signal(signal.SIGTERM)
+        for child, output in running.values():
+            child.wait()
+            os.close(output)
+
+
+def run_interactive(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> int:
+    """Run a program on our own terminal until it ends; Ctrl-C is its own. Returns its exit status as a shell has it."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        status = subprocess.call(argv, cwd=cwd, env=dict(env), restore_signals=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    return status if status >= 0 else 128 - status
+
+
+def _read_all(descriptor: int) -> bytes:
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    with os.fdopen(descriptor, "rb") as file:
+        return file.read()

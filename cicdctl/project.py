@@ -1,0 +1,260 @@
+"""One opened repository: its configuration, state, cache and plugins. The only place below the door that reads
+environment variables."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cicdctl.config import Config, Settings, read_config
+from cicdctl.errors import ConfigError, GitError, NotAvailable, StoreError
+from cicdctl.git import Repository, open_repository
+from cicdctl.model import Value
+from cicdctl.plugin_manager import PluginManager
+
+if TYPE_CHECKING:
+    from cicdctl.git import WorktreePool
+    from cicdctl.store import BlobStore, ResultCache, Secrets, SqliteState
+
+CONFIG_NAME = ".cicd.toml"
+
+
+class Invocation(Value):
+    """What the command line says about every command. `verbosity` is -1 for quiet; `color` None means: if a terminal."""
+
+    directory: Path = Path()
+    config_file: Path | None = None
+    verbosity: int = 0
+    color: bool | None = None
+    environ: Mapping[str, str] = {}
+
+
+class Project:
+    """Opens its parts when they are first used; close it, or use it with `with`."""
+
+    def __init__(self, invocation: Invocation, repository: Repository, plugins: PluginManager) -> None:
+        self.invocation = invocation
+        self.repository = repository
+        self.plugins = plugins
+        self.warnings: list[str] = []
+
+    def __enter__(self) -> Project:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close what was opened."""
+        for name in ("state", "cache", "blobs"):
+            part = self.__dict__.pop(name, None)
+            if part is not None:
+                part.close()
+        self.plugins.close()
+        self.repository.close()
+
+    @property
+    def environ(self) -> Mapping[str, str]:
+        """The environment cicdctl was started with."""
+        return self.invocation.environ
+
+    @cached_property
+    def state_folder(self) -> Path:
+        """`<git common dir>/cicdctl`, private to the user."""
+        folder = self.repository.state_dir
+        try:
+            folder.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f'cannot create "{folder}": {error.strerror}', hint="check owner and mode") from error
+        return folder
+
+    @cached_property
+    def cache_folder(self) -> Path:
+        """`orchestrator.workspace`, or `$XDG_CACHE_HOME/cicdctl`; one folder per repository in it."""
+        workspace = self.settings.orchestrator.workspace
+        if workspace is not None:
+            base = Path(workspace).expanduser()
+        else:
+            base = Path(self.environ.get("XDG_CACHE_HOME") or Path(self._home) / ".cache") / "cicdctl"
+        folder = base.absolute() / self.repository.id
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(
+                f'cannot create the cache folder "{folder}": {error.strerror}',
+                hint="set XDG_CACHE_HOME or orchestrator.workspace to a folder you can write",
+            ) from error
+        return folder
+
+    @property
+    def _home(self) -> str:
+        return self.environ.get("HOME") or str(Path.home())
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The operator's half: defaults, the working tree's file, the operator's own files, `CICDCTL_…`."""
+        from cicdctl.config.operator import Layer, resolve
+
+        layers: list[Layer] = []
+        own = self.working_config
+        if own is not None:
+            layers.append(Layer.of_config(own))
+        for path in self.operator_files:
+            if path.is_file():
+                layers.append(Layer.of_file(path.read_bytes(), source=str(path)))
+        layers.append(Layer.of_environ(self.environ))
+        return resolve(layers, environ=self.environ).settings
+
+    @property
+    def operator_files(self) -> tuple[Path, ...]:
+        """Where an operator's own configuration may be, weakest first."""
+        base = Path(self.environ.get("XDG_CONFIG_HOME") or Path(self._home) / ".config")
+        return (base / "cicdctl" / "config.toml", self.repository.common_dir / "cicdctl" / "config.toml")
+
+    @cached_property
+    def working_config(self) -> Config | None:
+        """The configuration lying in the working tree or named by `--config`; None when there is none."""
+        named = self.invocation.config_file
+        if named is not None:
+            return self._read(named, str(named))
+        if self.repository.work_tree is None:
+            return None
+        path = self.repository.work_tree / CONFIG_NAME
+        return self._read(path, CONFIG_NAME) if path.is_file() else None
+
+    def config_at(self, tree: str) -> Config:
+        """Return the configuration for a tree: `--config`, else its own `.cicd.toml`.
+
+        Raises ConfigError with every problem, GitError when the tree has none.
+        """
+        if self.invocation.config_file is not None:
+            assert self.working_config is not None
+            return self.working_config
+        data = self.repository.read_file(tree, CONFIG_NAME.encode())
+        if data is None:
+            raise GitError(
+                f"there is no {CONFIG_NAME} in this commit",
+                hint="cicdctl init writes one; --config FILE uses another for commits that have none",
+            )
+        own = self.__dict__.get("_parsed")
+        if own is not None and own[0] == data:
+            config: Config = own[1]
+            return config
+        return read_config(data, source=CONFIG_NAME)
+
+    def _read(self, path: Path, source: str) -> Config:
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise ConfigError((f"{source}: cannot be read: {error.strerror}",)) from error
+        config = read_config(data, source=source)
+        # The snapshot of a tree nobody edited holds the same bytes: they are not parsed twice.
+        self.__dict__["_parsed"] = (data, config)
+        return config
+
+    @cached_property
+    def host_key(self) -> bytes:
+        """32 random bytes of this repository's state: digests of secrets and cache rows are keyed with it."""
+        path = self.state_folder / "host.key"
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            aside = path.with_name(f"host.key.{os.getpid()}")
+            descriptor = os.open(aside, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(os.urandom(32))
+            try:
+                os.link(aside, path)  # the first of two processes wins, and both read the same
+            except FileExistsError:
+                pass
+            finally:
+                aside.unlink()
+            return path.read_bytes()
+
+    @cached_property
+    def state(self) -> SqliteState:
+        """The state database."""
+        from cicdctl.store import open_state
+
+        backend = self.settings.orchestrator.persistence.backend
+        if backend not in ("disk", "sqlite"):
+            raise NotAvailable(f'persistence.backend = "{backend}"', hint='use "disk", or install a plugin for it')
+        return open_state(self.state_folder)
+
+    @cached_property
+    def blobs(self) -> BlobStore:
+        """Artifacts and large values by digest."""
+        from cicdctl.store import BlobStore
+
+        return BlobStore(self.cache_folder, warnings=self.warnings)
+
+    @cached_property
+    def cache(self) -> ResultCache:
+        """Stage results by key."""
+        from cicdctl.store import open_cache
+
+        limits = self.settings.orchestrator.cache
+        return open_cache(
+            self.cache_folder, max_size_bytes=limits.max_size_bytes, ttl_s=limits.ttl_s, host_key=self.host_key
+        )
+
+    @cached_property
+    def secrets(self) -> Secrets:
+        """Values that only the stage that names them gets to see."""
+        from cicdctl.config.document import parse_document
+        from cicdctl.store import Secrets
+
+        return Secrets(self.state_folder, parse=lambda text: dict(parse_document(text.encode(), "secrets.toml")[0]))
+
+    def open_pool(self, *, capacity: int) -> WorktreePool:
+        """Open the pool of warm worktrees."""
+        from cicdctl.git import WorktreePool
+
+        return WorktreePool(self.repository, self.cache_folder, self.state_folder / "locks", capacity=capacity)
+
+    def warn(self, text: str) -> None:
+        """Tell people something that changes no verdict."""
+        self.plugins.announce("cicdctl_warning", text=text)
+
+
+def open_project(
+    invocation: Invocation, *, trace: Callable[[str], object] | None = None
+) -> Project:
+    """Find the repository around `invocation.directory` and load the plugins; `trace` is told each hook call.
+
+    Raises GitError when there is no repository, PluginError when a plugin does not load.
+    """
+    directory = invocation.directory.absolute()
+    if not directory.is_dir():
+        raise GitError(f'"{directory}" is not a folder')
+    repository = open_repository(directory, git_program=_git_program)
+    plugins = PluginManager(trace=trace, on_failure=lambda failure: plugins.announce("cicdctl_warning", text=failure.message))
+    project = Project(invocation, repository, plugins)
+    try:
+        plugins.load_installed()
+        _load_files(project)
+        plugins.check()
+    except BaseException:
+        project.close()
+        raise
+    return project
+
+
+def _load_files(project: Project) -> None:
+    """Load the plugin files that the operator, or the user's own working tree, names."""
+    own = project.working_config
+    if own is None or project.repository.work_tree is None:
+        return
+    for name in own.plugins:
+        project.plugins.load_file(project.repository.work_tree / name)
+
+
+def _git_program(
+    argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], stdin: bytes = b""
+) -> tuple[int, bytes, bytes]:
+    from cicdctl.process import run_captured
+
+    return run_captured(argv, cwd=cwd, env=env, timeout_s=600.0, stdin=stdin)

@@ -1,0 +1,65 @@
+"""Shows plans and explanations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from cicdctl.planning import draw_graph
+from cicdctl.reports.output import print_document, print_lines, print_table
+from cicdctl.reports.text import quoted
+from cicdctl.runner.explanation import Explanation
+from cicdctl.runner.forecast import Forecast
+
+
+def print_forecast(seen: Forecast, *, json: bool, graph: bool) -> int:
+    """Print what would happen. Returns exit status 0."""
+    if json:
+        stages: list[Any] = [
+            {
+                "stage": stage.stage,
+                "needs": list(stage.needs),
+                "outcome": stage.outcome,
+                "reason": stage.reason,
+                "key": stage.key,
+                "origin_run": stage.origin_run,
+            }
+            for stage in seen.stages
+        ]
+        params = dict(seen.plan.params)
+        print_document(
+            "plan", {"pipeline": seen.plan.pipeline.name, "commit": seen.commit, "params": params, "stages": stages}
+        )
+    elif graph:
+        print_lines([draw_graph(seen.plan)])
+    else:
+        print_lines([f"{seen.plan.pipeline.name} on {seen.commit[:10]}"])
+        print_table([("  " + stage.stage, stage.outcome, quoted(stage.reason)) for stage in seen.stages])
+    return 0
+
+
+def print_explanation(seen: Explanation, *, json: bool) -> int:
+    """Print why a stage is a hit or a miss. Returns exit status 0."""
+    if json:
+        body = msgspec.to_builtins(seen)
+        body["files"] = [quoted(path) for path in seen.files]
+        print_document("explanation", body)
+        return 0
+    if seen.never_cached is not None:
+        print_lines([f"{seen.stage} is never served from the cache: {seen.never_cached}"])
+    elif seen.hit_from is not None:
+        print_lines([f"{seen.stage} is in the cache: it passed in #{seen.hit_from} with the same key"])
+    elif seen.earlier_run is None:
+        print_lines([f"{seen.stage} is not in the cache: it has never passed before in this repository"])
+    elif not seen.differences:
+        print_lines([f"{seen.stage} passed in #{seen.earlier_run} with the same key, but its result is gone from the cache"])
+    else:
+        print_lines([f"{seen.stage} is not in the cache; compared with the pass in #{seen.earlier_run}:"])
+        print_lines([f"  {quoted(difference.text, limit=400)}" for difference in seen.differences])
+        print_lines([f"    {quoted(path)}" for path in seen.files])
+        if seen.more_files:
+            print_lines([f"    and {seen.more_files} more"])
+    if seen.unknown:
+        print_lines([f"  its needs have to run first: {', '.join(seen.unknown)}"])
+    return 0

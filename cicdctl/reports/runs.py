@@ -1,0 +1,97 @@
+"""Shows remembered runs: the overview, the list, one run in full."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from cicdctl.model import Run, RunSummary
+from cicdctl.reports import lines
+from cicdctl.reports.document import run_document, run_fields
+from cicdctl.reports.output import print_document, print_lines, print_table
+from cicdctl.reports.plain import failure_block
+from cicdctl.reports.text import quoted
+from cicdctl.units import format_duration
+
+
+def print_runs(runs: Sequence[Run], *, json: bool) -> int:
+    """Print a table of runs. Returns exit status 0."""
+    if json:
+        print_document("runs", {"runs": [run_fields(run) for run in runs]})
+    elif not runs:
+        print_lines(["no runs yet; cicdctl run PIPELINE makes the first"])
+    else:
+        print_table([_row(run) for run in runs], header=("run", "pipeline", "verdict", "commit", "ref", "took", "when"))
+    return 0
+
+
+def print_status(latest: Mapping[str, Sequence[Run]], active: Sequence[Run], *, json: bool) -> int:
+    """Print the newest runs of each pipeline and what goes on. Returns exit status 0."""
+    if json:
+        body = {name: [run_fields(run) for run in runs] for name, runs in latest.items()}
+        print_document("status", {"active": [run_fields(run) for run in active], "pipelines": body})
+        return 0
+    if not latest:
+        print_lines(["no runs yet; cicdctl run PIPELINE makes the first"])
+        return 0
+    rows = []
+    for name, runs in sorted(latest.items()):
+        marks = "".join(lines.MARKS[run.verdict.value] if run.verdict else "●" for run in reversed(runs))
+        newest = runs[0]
+        rows.append((name, marks, f"#{newest.number}", _verdict(newest), _where(newest), _age(newest.created_at)))
+    print_table(rows)
+    for run in active:
+        print_lines([f"running: {lines.run_title(run)} since {_age(run.started_at or run.created_at)}"])
+    return 0
+
+
+def print_run(summary: RunSummary, state_folder: Path, *, json: bool) -> int:
+    """Print one run with its stages and, where it failed, the way back in. Returns exit status 0."""
+    if json:
+        print_document("run", run_document(summary))
+        return 0
+    run = summary.run
+    width = max((len(result.stage) for result in summary.stages), default=0)
+    print_lines([lines.run_title(run), f"  commit  {run.commit}", f"  trigger {run.trigger.value}, {_age(run.created_at)} ago"])
+    if run.params:
+        print_lines(["  params  " + ", ".join(f"{name}={quoted(value)}" for name, value in run.params.items())])
+    if run.parent:
+        print_lines([f"  again   of #{run.parent}"])
+    print_lines("  " + lines.stage_line(result, width=width) for result in summary.stages)
+    waiting = [name for name in run.stage_names if name not in {result.stage for result in summary.stages}]
+    print_lines(f"  {name:<{width}}  {'waiting' if run.verdict is None else 'not run'}" for name in waiting)
+    for result in summary.stages:
+        if result.summary:
+            print_lines(["", f"  {result.stage}:", *("    " + quoted(text, limit=500) for text in result.summary.splitlines())])
+    print_lines(failure_block(summary, state_folder))
+    print_lines([lines.run_end(summary)])
+    return 0
+
+
+def _row(run: Run) -> tuple[str, ...]:
+    return (
+        f"#{run.number}",
+        run.pipeline,
+        _verdict(run),
+        run.commit[:10],
+        quoted(_where(run), limit=30),
+        format_duration(run.seconds) if run.finished_at else "",
+        _age(run.created_at),
+    )
+
+
+def _verdict(run: Run) -> str:
+    return run.verdict.value if run.verdict else run.state.value
+
+
+def _where(run: Run) -> str:
+    return "working tree" if run.snapshot else quoted(lines.short_ref(run.ref)) or run.commit[:10]
+
+
+def _age(when: float) -> str:
+    seconds = max(0.0, time.time() - when)
+    for limit, unit, name in ((60, 1, "s"), (3600, 60, "m"), (86400, 3600, "h")):
+        if seconds < limit:
+            return f"{int(seconds // unit)}{name}"
+    return f"{int(seconds // 86400)}d"

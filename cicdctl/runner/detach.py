@@ -1,0 +1,41 @@
+"""Starts runs that outlive the command: the same program, as a child that leads its own session."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+
+from cicdctl.model import Run
+from cicdctl.project import Project
+from cicdctl.runner.prepare import prepare
+from cicdctl.runner.request import RunRequest
+from cicdctl.runner.run import begin_recovery, begin_run, read_secrets
+
+
+def start_detached_run(project: Project, request: RunRequest) -> Run:
+    """Queue a run and start its runner; returns as soon as the run is durable."""
+    from cicdctl.process import start_detached
+
+    begin_recovery(project)
+    prepared = prepare(project, request)
+    read_secrets(project, prepared)
+    run = begin_run(project, prepared)
+    folder = project.state_folder / "logs" / str(run.number)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    start_detached(
+        runner_argv(project, run),
+        cwd=project.repository.common_dir,
+        env=runner_environ(project.environ),
+        log=folder / "runner.log",
+    )
+    return run
+
+
+def runner_argv(project: Project, run: Run) -> tuple[str, ...]:
+    """Return the command that carries out a queued run; it depends on no PATH."""
+    return (sys.executable, "-P", "-m", "cicdctl", "-C", str(project.repository.work_tree or project.repository.git_dir), "_runner", str(run.number))
+
+
+def runner_environ(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment without what git sets for hooks: a relative GIT_DIR would mean another repository."""
+    return {name: value for name, value in environ.items() if not name.startswith("GIT_")}

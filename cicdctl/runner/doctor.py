@@ -1,0 +1,134 @@
+"""Examines the machine and the repository, by doing rather than by looking for files."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from cicdctl.errors import CicdError
+from cicdctl.model import Value
+from cicdctl.project import Project
+from cicdctl.units import format_size
+
+
+class Finding(Value):
+    """One thing that was looked at. `fault` means runs will fail; `hint` says what to do."""
+
+    subject: str
+    level: Literal["ok", "note", "warning", "fault"]
+    text: str
+    hint: str = ""
+
+
+def examine(project: Project) -> Iterator[Finding]:
+    """Yield what was found, from the repository outwards."""
+    yield _repository(project)
+    yield _configuration(project)
+    yield _git(project)
+    yield _state(project)
+    yield from _disk(project)
+    yield _sandbox()
+    yield _limits()
+    yield from _versions()
+    yield _secrets(project)
+    yield _toolchains(project)
+
+
+def _repository(project: Project) -> Finding:
+    repository = project.repository
+    kind = "bare" if repository.work_tree is None else str(repository.work_tree)
+    return Finding(subject="repository", level="ok", text=f"{kind}, {repository.object_format}, id {repository.id}")
+
+
+def _configuration(project: Project) -> Finding:
+    try:
+        config = project.working_config
+        _ = project.settings
+    except CicdError as error:
+        return Finding(subject="configuration", level="fault", text=error.message, hint="cicdctl config validate")
+    if config is None:
+        return Finding(subject="configuration", level="warning", text="no .cicd.toml here", hint="cicdctl init")
+    return Finding(subject="configuration", level="ok", text=f"{len(config.pipelines)} pipelines in {config.source}")
+
+
+def _git(project: Project) -> Finding:
+    from cicdctl.process import run_captured
+
+    if shutil.which("git") is None:
+        hint = "only needed for eol=crlf, ident, filters and submodules"
+        return Finding(subject="git program", level="note", text="not in PATH", hint=hint)
+    status, out, _ = run_captured(("git", "--version"), cwd=Path("/"), env={"PATH": project.environ.get("PATH", "")}, timeout_s=10)
+    return Finding(subject="git program", level="ok" if status == 0 else "warning", text=out.decode("utf-8", "replace").strip())
+
+
+def _state(project: Project) -> Finding:
+    from cicdctl.model import RunFilter
+
+    try:
+        runs = project.state.runs(RunFilter(limit=1))
+    except CicdError as error:
+        return Finding(subject="state", level="fault", text=error.message, hint=error.hint)
+    last = f"last run #{runs[0].number}" if runs else "no runs yet"
+    return Finding(subject="state", level="ok", text=f"{project.state_folder}, {last}")
+
+
+def _disk(project: Project) -> Iterator[Finding]:
+    wanted = project.settings.orchestrator.min_free_bytes
+    for subject, folder in (("state disk", project.state_folder), ("cache disk", project.cache_folder)):
+        free = shutil.disk_usage(folder).free
+        text = f"{format_size(free)} free for {folder}"
+        if free < wanted:
+            yield Finding(subject=subject, level="fault", text=text, hint=f"runs need {format_size(wanted)}: cicdctl cache gc")
+        else:
+            yield Finding(subject=subject, level="ok", text=text)
+
+
+def _sandbox() -> Finding:
+    from cicdctl.process import probe_sandbox
+
+    support = probe_sandbox()
+    if support.level == "bwrap":
+        return Finding(subject="sandbox", level="ok", text=support.detail or "bubblewrap works")
+    hint = 'install bubblewrap; without it network = false and sandbox = "required" are refused'
+    return Finding(subject="sandbox", level="warning", text=support.detail or "no bubblewrap", hint=hint)
+
+
+def _limits() -> Finding:
+    from cicdctl.process import probe_limits
+
+    support = probe_limits()
+    return Finding(subject="limits", level="ok", text=support.detail)
+
+
+def _versions() -> Iterator[Finding]:
+    import sqlite3
+    from importlib.metadata import version
+
+    yield Finding(subject="python", level="ok", text=f"{platform.python_version()} at {sys.executable}")
+    fixed = sqlite3.sqlite_version_info >= (3, 51, 3) or sqlite3.sqlite_version_info[:2] in ((3, 50), (3, 44))
+    text = sqlite3.sqlite_version if fixed else f"{sqlite3.sqlite_version}: has the WAL-reset bug, which our write lock avoids"
+    yield Finding(subject="sqlite", level="ok" if fixed else "note", text=text)
+    for name in ("dulwich", "diskcache", "pluggy", "msgspec", "typer"):
+        yield Finding(subject=name, level="ok", text=version(name))
+
+
+def _secrets(project: Project) -> Finding:
+    path = project.state_folder / "secrets.toml"
+    if not path.exists():
+        return Finding(subject="secrets", level="ok", text="none stored")
+    mode = path.stat().st_mode & 0o777
+    if mode & 0o077:
+        return Finding(subject="secrets", level="fault", text=f"{path} can be read by others", hint=f"chmod 600 {path}")
+    return Finding(subject="secrets", level="ok", text=f"{len(project.secrets.list())} stored")
+
+
+def _toolchains(project: Project) -> Finding:
+    from cicdctl.process import build_environment
+
+    env = build_environment(project.environ, home=project.cache_folder / "home", tmp=project.cache_folder)
+    roots = [f"{name}={value}" for name, value in env.items() if name.endswith(("_HOME", "_ROOT", "_DIR")) and name != "HOME"]
+    return Finding(subject="stage tools", level="note", text=", ".join(roots) or "no toolchain folders of your home are passed")

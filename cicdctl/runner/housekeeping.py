@@ -1,0 +1,29 @@
+"""Makes room: old runs with their logs, expired and excess results. Never what a last green run needs."""
+
+from __future__ import annotations
+
+from shutil import rmtree
+from typing import Any
+
+from cicdctl.project import Project
+
+KEEP_RUNS = 1_000
+
+
+def collect_garbage(project: Project, *, dry_run: bool) -> Any:
+    """Evict from the cache, and outside a dry run prune old runs and their logs. Returns the cache's report."""
+    floor = project.state.green_floor()
+    report = project.cache.gc(dry_run=dry_run, floor=floor)
+    if not dry_run:
+        for number in project.state.prune(KEEP_RUNS):
+            rmtree(project.state_folder / "logs" / str(number), ignore_errors=True)
+        pool = project.open_pool(capacity=4)
+        pool.reap()
+    return report
+
+
+def clear_cache(project: Project) -> int:
+    """Forget every cached result and artifact; return the bytes that were freed."""
+    before: int = project.cache.stats().total_bytes
+    project.cache.clear()
+    return before

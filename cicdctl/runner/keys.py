@@ -1,0 +1,103 @@
+"""Makes the key of a stage from what only the engine knows: trees, needs, secrets, tools on this machine."""
+
+from __future__ import annotations
+
+import hmac
+import platform
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+
+from cicdctl.errors import StoreError
+from cicdctl.kinds import StageCommands
+from cicdctl.model import PlannedStage, StageResult, Value
+from cicdctl.planning import KeyParts, named_variables, stage_key, stage_texts
+from cicdctl.project import Project
+from cicdctl.runner.prepare import Prepared
+from cicdctl.runner.variables import stage_variables
+
+FINGERPRINT_LIMIT_S = 60.0
+
+
+class Identity(Value):
+    """The key of one stage, the components by name, and what the stage will see that they were made from."""
+
+    key: str
+    components: Mapping[str, str]
+    commands: tuple[str, ...]
+    env: Mapping[str, str]
+
+
+class KeyMaker:
+    """Makes the keys of one run; tools are asked for their version once per run."""
+
+    def __init__(self, project: Project, prepared: Prepared, *, variables: Mapping[str, str], secrets: Mapping[str, str]):
+        self._project = project
+        self._prepared = prepared
+        self._variables = variables
+        self._secrets = secrets
+        self._fingerprints: dict[str, str] = {}
+        self._commands: dict[str, StageCommands] = {}
+        self._platform = f"{platform.system().lower()} {platform.machine()}"
+
+    def identify(self, planned: PlannedStage, ancestors: Sequence[StageResult]) -> Identity:
+        """Return the identity of a stage whose needs have ended. Raises PluginError, ConfigError or StoreError."""
+        run, stage = self._prepared.run, planned.stage
+        resolved = self.commands(planned)
+        outputs = {name: value for result in ancestors for name, value in result.outputs.items()}
+        declared = {**resolved.env, **stage.env}
+        variables = {**self._variables, **stage_variables(planned, outputs)}
+        texts = stage_texts(resolved.run, planned, declared)
+        key, components = stage_key(
+            KeyParts(
+                planned=planned,
+                commands=resolved.run,
+                inputs=self._project.repository.input_digest(run.tree, stage.inputs),
+                env=declared,
+                params=run.params,
+                artifacts=tuple((result.stage, result.manifest) for result in ancestors if result.manifest),
+                outputs=outputs,
+                platform=self._platform,
+                fingerprint={
+                    command: self._fingerprint(command, {**variables, **declared})
+                    for command in (*resolved.fingerprint, *stage.fingerprint)
+                },
+                secrets={name: self._digest(self._secrets[name]) for name in stage.secrets if name in self._secrets},
+                sandbox=stage.sandbox if stage.network else f"{stage.sandbox}, no network",
+                variables=named_variables(texts, variables),
+                commit=run.commit if stage.history else None,
+                trust=run.trust.value,
+            )
+        )
+        return Identity(key=key, components=components, commands=resolved.run, env={**variables, **declared})
+
+    def commands(self, planned: PlannedStage) -> StageCommands:
+        """Return what a stage runs after its `uses` was resolved by a plugin."""
+        stage = planned.stage
+        if stage.uses is None:
+            return StageCommands(run=stage.run)
+        if stage.name not in self._commands:
+            where = f"pipelines.{self._prepared.run.pipeline}.stages.{stage.name}"
+            self._commands[stage.name] = self._project.plugins.resolve_stage(stage, where=where)
+        return self._commands[stage.name]
+
+    def _fingerprint(self, command: str, env: Mapping[str, str]) -> str:
+        """Run a command in an empty folder and return its status and output."""
+        if command not in self._fingerprints:
+            from cicdctl.process import build_environment, run_captured
+
+            folder = self._project.cache_folder / "empty"
+            folder.mkdir(exist_ok=True)
+            try:
+                status, out, err = run_captured(
+                    ("sh", "-c", command),
+                    cwd=folder,
+                    env=build_environment(self._project.environ, home=folder, tmp=folder) | dict(env),
+                    timeout_s=FINGERPRINT_LIMIT_S,
+                )
+            except (OSError, TimeoutError) as error:
+                raise StoreError(f"fingerprint command {command!r} did not end well: {error}") from error
+            self._fingerprints[command] = f"{status}:{(out + err).decode('utf-8', 'replace').strip()}"
+        return self._fingerprints[command]
+
+    def _digest(self, secret: str) -> str:
+        return hmac.new(self._project.host_key, secret.encode("utf-8", "surrogateescape"), sha256).hexdigest()

@@ -1,0 +1,59 @@
+"""Where the files of a run lie: names made from stage ids, which may hold anything."""
+
+from __future__ import annotations
+
+import os
+from hashlib import sha256
+from pathlib import Path
+from shutil import rmtree
+from types import TracebackType
+
+
+def file_name(stage: str) -> str:
+    """Return a stage id as a file name: as it is when plain, else the plain part and a digest that keeps it unique."""
+    plain = "".join(c if c.isascii() and (c.isalnum() or c in "._=,[]-") else "_" for c in stage)
+    if plain == stage and len(stage) <= 100 and not stage.startswith("."):
+        return stage
+    return f"{plain[:80].lstrip('.')}-{sha256(stage.encode('utf-8', 'surrogateescape')).hexdigest()[:8]}"
+
+
+def log_path(run: int, stage: str, attempt: int) -> str:
+    """Return the path of an attempt's log, relative to the state folder."""
+    return f"logs/{run}/{file_name(stage)}.{attempt}.log"
+
+
+class Scratch:
+    """The private folder of one attempt, gone when it ends: TMPDIR, HOME where it is not kept, two files to write to."""
+
+    def __init__(self, cache_folder: Path, run: int, stage: str, attempt: int) -> None:
+        self.folder = cache_folder / "scratch" / f"{run}-{file_name(stage)}.{attempt}"
+        self.tmp = self.folder / "tmp"
+        self.home = self.folder / "home"
+        self.outputs = self.folder / "output"
+        self.summary = self.folder / "summary"
+
+    def __enter__(self) -> Scratch:
+        if self.folder.exists():
+            rmtree(self.folder, ignore_errors=True)
+        self.tmp.mkdir(parents=True, mode=0o700)
+        self.home.mkdir(mode=0o700)
+        for path in (self.outputs, self.summary):
+            os.close(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        rmtree(self.folder, ignore_errors=True)
+        if self.folder.exists():
+            _make_removable(self.folder)
+            rmtree(self.folder, ignore_errors=True)
+
+
+def _make_removable(folder: Path) -> None:
+    """Give ourselves the right to empty folders that a stage made read-only (go's module cache does)."""
+    for path, folders, _ in os.walk(folder):
+        for name in folders:
+            inner = Path(path) / name
+            if not inner.is_symlink():
+                inner.chmod(0o700)

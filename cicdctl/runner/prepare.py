@@ -1,0 +1,121 @@
+"""From a request to a run that can begin: which commit, which configuration, which plan."""
+
+from __future__ import annotations
+
+import time
+
+from cicdctl.config import Config, read_config
+from cicdctl.errors import ConfigError, NotAvailable, UsageError
+from cicdctl.git import Commit, compile_globs
+from cicdctl.model import Pipeline, Plan, Run, RunState, Trust, Value
+from cicdctl.near_words import near_word
+from cicdctl.planning import Facts, make_plan
+from cicdctl.project import Project
+from cicdctl.runner.request import RunRequest
+from cicdctl.runner.variables import branch_and_tag
+
+
+class Prepared(Value):
+    """A run that is not yet recorded, with everything its execution needs."""
+
+    run: Run
+    plan: Plan
+    commit: Commit
+    config: Config
+    request: RunRequest
+
+
+def prepare(project: Project, request: RunRequest, *, as_run: Run | None = None) -> Prepared:
+    """Resolve the revision (or take a snapshot), read its configuration and plan.
+
+    `as_run` is the run this was begun as by somebody else; it keeps its ref. Raises GitError, ConfigError or
+    UsageError; nothing is recorded then. A snapshot's objects are written.
+    """
+    if as_run is None:
+        commit, ref, is_snapshot = _find_commit(project, request.revision)
+    else:
+        commit, ref, is_snapshot = project.repository.commit(as_run.commit), as_run.ref, as_run.snapshot
+    config = (
+        project.config_at(commit.tree)
+        if request.config_text is None
+        else read_config(request.config_text, source="--config")
+    )
+    pipeline = find_pipeline(config, request.pipeline)
+    _refuse_unavailable(pipeline)
+    branch, tag = branch_and_tag(ref)
+    base = commit.parents[0] if commit.parents else None
+    facts = Facts(branch=branch, tag=tag, changed=_changed(project, pipeline, commit, base))
+    plan = make_plan(
+        pipeline,
+        facts,
+        compile_globs=compile_globs,
+        params=request.params,
+        only=request.only,
+        start=request.start,
+        until=request.until,
+    )
+    run = Run(
+        number=0,
+        pipeline=pipeline.name,
+        commit=commit.oid,
+        tree=commit.tree,
+        trigger=request.trigger,
+        state=RunState.QUEUED,
+        ref=ref,
+        base=base,
+        snapshot=is_snapshot,
+        trust=Trust.TRUSTED,
+        params=plan.params,
+        options=request.options(),
+        message=commit.message[:4096],
+        author=f"{commit.author_name} <{commit.author_email}>",
+        created_at=time.time(),
+        parent=request.parent,
+        stage_names=tuple(planned.id for planned in plan.stages),
+    )
+    return Prepared(run=as_run or run, plan=plan, commit=commit, config=config, request=request)
+
+
+def find_pipeline(config: Config, name: str) -> Pipeline:
+    """Return the pipeline of that name. Raises UsageError with the near word."""
+    pipeline = config.pipeline(name)
+    if pipeline is not None:
+        return pipeline
+    known = [pipeline.name for pipeline in config.pipelines]
+    if not known:
+        raise ConfigError((f"{config.source}: there are no pipelines",), hint="cicdctl init writes a first one")
+    raise UsageError(f'there is no pipeline "{name}"{near_word(name, known)}', hint="pipelines: " + ", ".join(known))
+
+
+def _find_commit(project: Project, revision: str) -> tuple[Commit, str | None, bool]:
+    repository = project.repository
+    if revision:
+        commit = repository.resolve(revision)
+        ref = repository.ref_name(revision)
+        return commit, repository.head().ref if ref in (None, "HEAD") and revision in ("HEAD", "@") else ref, False
+    if repository.work_tree is None:
+        return repository.resolve("HEAD"), repository.head().ref, False
+    snapshot = repository.snapshot()
+    for warning in snapshot.warnings:
+        project.warn(warning)
+    return snapshot.commit, repository.head().ref, snapshot.dirty
+
+
+def _changed(project: Project, pipeline: Pipeline, commit: Commit, base: str | None) -> tuple[bytes, ...] | None:
+    """Return the paths that differ from the first parent, or None when no condition asks or there is no parent."""
+    asks = bool(pipeline.when.paths) or any(stage.when.paths for stage in pipeline.stages)
+    if not asks or base is None:
+        return None
+    return tuple(project.repository.changed_paths(project.repository.tree_of(base), commit.tree))
+
+
+def _refuse_unavailable(pipeline: Pipeline) -> None:
+    """Refuse what is documented but needs an engine that this version does not have."""
+    where = f"pipelines.{pipeline.name}"
+    if pipeline.approval:
+        raise NotAvailable(f"{where}.approval", hint="remove the key to run this pipeline without a gate")
+    if pipeline.environment is not None:
+        raise NotAvailable(f"{where}.environment", hint="deploy locks and rollback are not part of this version")
+    for stage in pipeline.stages:
+        if stage.health_check is not None:
+            raise NotAvailable(f"{where}.stages.{stage.name}.health_check")

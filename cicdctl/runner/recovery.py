@@ -1,0 +1,95 @@
+"""Finds runs whose runner died, ends what they left and records them as interrupted."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from shutil import rmtree
+
+from cicdctl.errors import StoreError
+from cicdctl.model import Attempt, Run, RunFilter, RunState, StageResult, Verdict
+from cicdctl.project import Project
+from cicdctl.store import AttemptEnded, RunChanged, StageChanged, lock
+from cicdctl.store.state import StaleRunner
+
+# A run is queued before its runner holds the lock; younger ones are not orphans.
+QUEUED_GRACE_S = 60.0
+REASON = "its runner died"
+
+
+def recover(project: Project) -> tuple[Run, ...]:
+    """End every run whose lock is free although it has no verdict; return them as they are now.
+
+    Liveness is the kernel's flock alone. Processes that bear the run's mark are killed first.
+    """
+    if not (project.repository.state_dir / "state.db").exists():
+        return ()
+    ended = []
+    for run in project.state.runs(RunFilter(active=True, limit=1000)):
+        waiting = run.state in (RunState.QUEUED, RunState.BLOCKED)
+        if waiting and time.time() - run.created_at < QUEUED_GRACE_S:
+            continue
+        held = lock(run_lock(project, run.number), blocking=False)
+        if held is None:
+            continue
+        with held:
+            try:
+                ended.append(_end(project, run))
+            except (StaleRunner, StoreError):
+                continue
+    return tuple(ended)
+
+
+def run_lock(project: Project, number: int) -> Path:
+    """Return the path of a run's lock file."""
+    return project.state_folder / "locks" / f"run-{number}.lock"
+
+
+def _end(project: Project, run: Run) -> Run:
+    from cicdctl.process import sweep
+
+    fresh = project.state.load(run.number)
+    if fresh is None or fresh.run.state is RunState.DONE:
+        raise StoreError(f"run #{run.number} has ended meanwhile")
+    killed = sweep(f"{project.repository.id}/{run.number}/")
+    epoch = project.state.take_over(run.number)
+    done = {result.stage for result in fresh.stages}
+    now = time.time()
+    changes: list[AttemptEnded | StageChanged | RunChanged] = []
+    for opened in project.state.open_attempts(run.number):
+        attempt = Attempt(
+            number=opened.number,
+            verdict=Verdict.INTERRUPTED,
+            reason=REASON,
+            started_at=opened.at,
+            seconds=max(0.0, now - opened.at),
+            leftover_processes=killed,
+            log=opened.log,
+        )
+        changes.append(AttemptEnded(stage=opened.stage, attempt=attempt))
+        if opened.stage not in done:
+            done.add(opened.stage)
+            result = StageResult(stage=opened.stage, verdict=Verdict.INTERRUPTED, reason=REASON, log=opened.log)
+            changes.append(StageChanged(result=result))
+        _mark_log(project, opened.log)
+    if run.state in (RunState.QUEUED, RunState.BLOCKED):
+        changes.append(RunChanged(state=RunState.STARTING))
+    changes.append(RunChanged(state=RunState.DONE, verdict=Verdict.INTERRUPTED, reason=REASON, finished_at=now))
+    project.state.apply(changes, run=run.number, epoch=epoch)
+    project.repository.release(run.commit)
+    for folder in (project.cache_folder / "scratch").glob(f"{run.number}-*"):
+        rmtree(folder, ignore_errors=True)
+    summary = project.state.load(run.number)
+    assert summary is not None
+    return summary.run
+
+
+def _mark_log(project: Project, log: str | None) -> None:
+    if log is None:
+        return
+    path = project.state_folder / log
+    if path.exists():
+        path.chmod(0o600)
+        with path.open("ab") as file:
+            file.write(b"\ncicdctl: interrupted: the runner died here\n")
+

@@ -1,0 +1,39 @@
+"""What somebody asks to be run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from cicdctl.model import TriggerKind, Value
+
+
+class RunRequest(Value):
+    """One pipeline on one revision; an empty `revision` is a snapshot of the working tree.
+
+    `jobs` stages at once, 0 for one per core. `reuse_run` takes over what passed in that run of the same
+    commit. `config_text` replaces the commit's own file, for commits that have none.
+    """
+
+    pipeline: str
+    revision: str = ""
+    params: Mapping[str, str] = {}
+    only: tuple[str, ...] = ()
+    start: str | None = None
+    until: str | None = None
+    jobs: int = 0
+    keep_going: bool = False
+    no_cache: bool = False
+    fail_on_cache_miss: bool = False
+    trigger: TriggerKind = TriggerKind.MANUAL
+    parent: int | None = None
+    reuse_run: int | None = None
+    config_text: str | None = None
+
+    def options(self) -> dict[str, Any]:
+        """What a runner in another process needs beside the run's own fields."""
+        kept = ("only", "start", "until", "jobs", "keep_going", "no_cache", "fail_on_cache_miss", "reuse_run", "config_text")
+        fields: dict[str, Any] = msgspec.to_builtins(self)
+        return {name: fields[name] for name in kept if name in fields}

@@ -1,0 +1,99 @@
+"""Begins runs and carries them out: the one way for the command line, detached runners and Python."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from cicdctl.errors import ConfigError, StoreError
+from cicdctl.model import Run, RunState, RunSummary
+from cicdctl.project import Project
+from cicdctl.runner.execute import CacheMiss, Runner, check_free_space
+from cicdctl.runner.prepare import Prepared, prepare
+from cicdctl.runner.recovery import recover, run_lock
+from cicdctl.runner.request import RunRequest
+from cicdctl.store import lock
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal ended the run; it is recorded as cancelled."""
+
+
+def run_pipeline(project: Project, request: RunRequest) -> RunSummary:
+    """Run a pipeline here and now, to its end.
+
+    Raises ConfigError, UsageError, GitError or StoreError before anything has run; CacheMiss (exit status 7) and
+    Interrupted (130) after the run is recorded.
+    """
+    begin_recovery(project)
+    prepared = prepare(project, request)
+    secrets = read_secrets(project, prepared)
+    check_free_space(project)
+    return execute_run(project, prepared, begin_run(project, prepared), secrets)
+
+
+def begin_recovery(project: Project) -> None:
+    """Close the books on runs whose runner died, and say so."""
+    for run in recover(project):
+        project.warn(f"run #{run.number} ({run.pipeline}) was interrupted: its runner died")
+
+
+def begin_run(project: Project, prepared: Prepared) -> Run:
+    """Record a run as queued; its commit is pinned first, so that no gc or force-push can take it away."""
+    repository = project.repository
+    if repository.work_tree is None or prepared.run.snapshot or repository.head().oid != prepared.run.commit:
+        repository.keep(prepared.run.commit)
+    run = project.state.begin(prepared.run)
+    if project.plugins.listens("cicdctl_run_queued"):
+        project.plugins.announce("cicdctl_run_queued", run=run)
+    return run
+
+
+def execute_run(project: Project, prepared: Prepared, run: Run, secrets: Mapping[str, str]) -> RunSummary:
+    """Execute a begun run under its lock and announce its end."""
+    held = lock(run_lock(project, run.number), blocking=False)
+    if held is None:
+        raise StoreError(f"run #{run.number} is already being executed", hint=f"cicdctl logs {run.number} -f follows it")
+    with held:
+        runner = Runner(project, prepared, run, secrets)
+        summary = runner.execute()
+        project.repository.release(run.commit)
+        for text in project.warnings:
+            project.warn(text)
+        project.plugins.announce("cicdctl_run_finished", summary=summary)
+    if runner.interrupted:
+        raise Interrupted
+    if runner.missed is not None:
+        raise CacheMiss(f'stage "{runner.missed}" is not in the cache', hint=f"cicdctl explain {run.pipeline} {runner.missed}")
+    return summary
+
+
+def resume_begun(project: Project, number: int) -> RunSummary:
+    """Carry out a run that somebody else has queued: what a detached runner does."""
+    summary = project.state.load(number)
+    if summary is None:
+        raise StoreError(f"there is no run #{number}", hint="cicdctl history lists them")
+    run = summary.run
+    if run.state is not RunState.QUEUED:
+        raise StoreError(f"run #{number} is not waiting: it is {run.verdict or run.state}")
+    options = msgspec.convert(
+        {"pipeline": run.pipeline, "revision": run.commit, "params": dict(run.params), **run.options}, RunRequest
+    )
+    prepared = prepare(project, options, as_run=run)
+    return execute_run(project, prepared, run, read_secrets(project, prepared))
+
+
+def read_secrets(project: Project, prepared: Prepared) -> dict[str, str]:
+    """Return the secrets that stages of the plan name. Raises ConfigError listing every missing one."""
+    names = sorted({name for planned in prepared.plan.stages if planned.skip is None for name in planned.stage.secrets})
+    if not names:
+        return {}
+    allowed = {name: value for name, value in project.environ.items() if name in names}
+    found, missing = project.secrets.get(names, allowed)
+    if missing:
+        raise ConfigError(
+            tuple(f'secret "{name}" is not set' for name in missing),
+            hint="\n".join(f"cicdctl secrets set {name}" for name in missing),
+        )
+    return found

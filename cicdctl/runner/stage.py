@@ -1,0 +1,217 @@
+"""One stage on this machine: worktree, artifacts of its needs, attempts, and what it leaves."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from cicdctl.git import Slot, WorktreePool, compile_globs
+from cicdctl.model import Coverage, StageRequest, StageResult, TestReport, Value, Verdict
+from cicdctl.process import Control, Sandbox, choose_sandbox
+from cicdctl.runner.attempt import Outcome, Sink, Site, run_attempt
+from cicdctl.runner.report_files import MAX_REPORT_BYTES, read_coverage, read_junit
+from cicdctl.store import BlobStore, DependencyCaches
+
+MAX_REPORT_FILES = 2_000
+
+
+class Bench(Value, frozen=True, kw_only=True):
+    """The tools that all stages of a run share; each is safe from any thread."""
+
+    site: Site
+    pool: WorktreePool
+    blobs: BlobStore
+    dependencies: DependencyCaches | None
+
+
+class LostArtifacts(Exception):  # noqa: N818 - not an error of the stage: the engine makes them again
+    """What a cached stage left cannot be read any more."""
+
+
+def run_stage(bench: Bench, request: StageRequest, control: Control, tell: Sink) -> StageResult:
+    """Try the stage until it passes or may not be tried again. Blocks; nothing but its result is left behind.
+
+    Raises LostArtifacts when what its needs left is damaged, GitError, StoreError or SandboxError.
+    """
+    stage = request.planned.stage
+    outcomes: list[Outcome] = []
+    number = request.first_attempt
+    while True:
+        result, outcome = _try(bench, request, number, control, tell)
+        outcomes.append(outcome)
+        tell("attempt_finished", {"attempt": outcome.attempt})
+        if not _may_retry(request, result, len(outcomes)) or control.reason is not None:
+            break
+        _wait(control, stage.retries.delay_s)
+        number += 1
+    attempts = tuple(outcome.attempt for outcome in outcomes)
+    return _replace(
+        result,
+        attempts=attempts,
+        log=attempts[-1].log,
+        log_digest=outcomes[-1].log.digest if outcomes[-1].log is not None else None,
+        seconds=sum(attempt.seconds for attempt in attempts),
+        flaky=result.verdict is Verdict.PASSED and len(attempts) > 1,
+        allowed_failure=result.verdict in (Verdict.FAILED, Verdict.TIMED_OUT) and stage.allows(result.exit_code),
+    )
+
+
+def _try(
+    bench: Bench, request: StageRequest, number: int, control: Control, tell: Sink
+) -> tuple[StageResult, Outcome]:
+    stage = request.planned.stage
+    incremental = stage.workspace == "incremental"
+    slot = bench.pool.acquire(
+        request.commit, request.tree, trust=request.trust.value, sticky=request.planned.id if incremental else None
+    )
+    reusable = False
+    try:
+        _lay_out(bench, request, slot.path)
+        sandbox = _sandbox(bench, request, slot)
+        outcome = run_attempt(bench.site, request, number, slot.path, sandbox, control, tell)
+        result = _conclude(bench, request, slot.path, outcome, hermetic=not incremental)
+        reusable = result.verdict is not Verdict.ERROR
+        return result, _adjusted(outcome, result)
+    finally:
+        slot.release(reusable=reusable)
+
+
+def _lay_out(bench: Bench, request: StageRequest, worktree: Path) -> None:
+    if request.restore:
+        from cicdctl.store.blobs import MissingBlob
+
+        try:
+            bench.blobs.restore(request.restore, worktree)
+        except MissingBlob as error:
+            raise LostArtifacts(str(error)) from error
+    if bench.dependencies is not None:
+        for cache, key in zip(request.planned.stage.caches, request.cache_keys, strict=True):
+            bench.dependencies.restore(request.planned.stage.name, key, cache.paths, worktree, trust=request.trust.value)
+
+
+def _sandbox(bench: Bench, request: StageRequest, slot: Slot) -> Sandbox | None:
+    stage = request.planned.stage
+    return choose_sandbox(
+        stage.sandbox,
+        trusted=request.trust == "trusted",
+        network=stage.network,
+        writable=(slot.path, *slot.admin_folders, bench.site.cache_folder / "scratch", bench.site.cache_folder / "home"),
+        readonly=slot.shared_folders,
+        path=bench.site.environ.get("PATH", ""),
+    )
+
+
+def _conclude(bench: Bench, request: StageRequest, worktree: Path, outcome: Outcome, *, hermetic: bool) -> StageResult:
+    """Read what the attempt left: artifacts when it passed, reports in any case."""
+    stage, attempt = request.planned.stage, outcome.attempt
+    verdict, reason, exit_code = attempt.verdict, attempt.reason, attempt.exit_code
+    warnings: list[str] = []
+    tests, coverage = _read_reports(request, worktree, warnings)
+    manifest, count, size = None, 0, 0
+    if verdict is Verdict.PASSED:
+        if reason is not None:
+            warnings.append(reason)
+            reason = None
+        artifacts = ()
+        if stage.artifacts:
+            missing = _missing_globs(worktree, stage.artifacts)
+            if missing:
+                verdict, reason = Verdict.FAILED, f"artifacts: nothing matches {', '.join(missing)}"
+            else:
+                artifacts = bench.blobs.add_tree(worktree, compile_globs(stage.artifacts), globs=stage.artifacts)
+        manifest = bench.blobs.add_manifest(artifacts)
+        count, size = len(artifacts), sum(artifact.size_bytes for artifact in artifacts)
+        if verdict is Verdict.PASSED and bench.dependencies is not None:
+            for cache, key in zip(stage.caches, request.cache_keys, strict=True):
+                bench.dependencies.save(stage.name, key, cache.paths, worktree, trust=request.trust.value)
+    return StageResult(
+        stage=request.planned.id,
+        verdict=verdict,
+        exit_code=exit_code,
+        reason=reason,
+        key=request.key,
+        hermetic=hermetic,
+        manifest=manifest,
+        artifact_count=count,
+        artifact_bytes=size,
+        outputs=outcome.outputs,
+        summary=outcome.summary,
+        tests=tests,
+        coverage=coverage,
+        warnings=tuple(warnings),
+    )
+
+
+def _read_reports(
+    request: StageRequest, worktree: Path, warnings: list[str]
+) -> tuple[TestReport | None, Coverage | None]:
+    reports = request.planned.stage.reports
+    tests = coverage = None
+    if reports.junit:
+        tests = _read(read_junit, "junit", worktree, reports.junit, warnings)
+    if reports.coverage:
+        coverage = _read(read_coverage, "coverage", worktree, reports.coverage, warnings)
+    return tests, coverage
+
+
+def _read(reader: Callable[..., Any], kind: str, worktree: Path, globs: tuple[str, ...], warnings: list[str]) -> Any:
+    files = _matching_files(worktree, globs)
+    if not files:
+        warnings.append(f"reports.{kind}: nothing matches {', '.join(globs)}")
+        return None
+    try:
+        return reader((os.fsdecode(name), _read_plain(worktree, name)) for name in files)
+    except (ValueError, OSError) as error:
+        warnings.append(f"reports.{kind}: {error}")
+        return None
+
+
+def _read_plain(worktree: Path, name: bytes) -> bytes:
+    """Read a regular file, never through a link at its end, and never more than a report may hold."""
+    descriptor = os.open(os.fsencode(worktree) + b"/" + name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        return file.read(MAX_REPORT_BYTES + 1)
+
+
+def _matching_files(worktree: Path, globs: tuple[str, ...]) -> list[bytes]:
+    from cicdctl.store import find_files
+
+    return find_files(worktree, compile_globs(globs), globs)[:MAX_REPORT_FILES]
+
+
+def _missing_globs(worktree: Path, globs: tuple[str, ...]) -> list[str]:
+    positive = [glob for glob in globs if not glob.startswith("!")]
+    return [glob for glob in positive if not _matching_files(worktree, (glob,))]
+
+
+def _may_retry(request: StageRequest, result: StageResult, tried: int) -> bool:
+    stage = request.planned.stage
+    if stage.side_effects or tried > stage.retries.max or result.verdict not in (Verdict.FAILED, Verdict.TIMED_OUT):
+        return False
+    codes = stage.retries.exit_codes
+    return not codes or result.exit_code in codes
+
+
+def _wait(control: Control, seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while control.reason is None and (left := end - time.monotonic()) > 0:
+        time.sleep(min(0.1, left))
+
+
+def _adjusted(outcome: Outcome, result: StageResult) -> Outcome:
+    """Let the attempt say what its artifacts made of it."""
+    attempt = outcome.attempt
+    if attempt.verdict is result.verdict:
+        return outcome
+    return _replace(outcome, attempt=_replace(attempt, verdict=result.verdict, reason=result.reason))
+
+
+def _replace(value: Any, **changes: Any) -> Any:
+    from msgspec.structs import replace
+
+    return replace(value, **changes)
+
+

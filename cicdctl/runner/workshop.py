@@ -1,0 +1,46 @@
+"""Opens what executes the stages of a run: this machine's executor, with its pool and tools."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cicdctl.model import Run
+from cicdctl.process import Limits, prepare_runner_process
+from cicdctl.project import Project
+from cicdctl.runner.attempt import Site
+from cicdctl.runner.local import LocalExecutor
+from cicdctl.runner.prepare import Prepared
+from cicdctl.runner.stage import Bench
+from cicdctl.store import DependencyCaches
+
+DETACHED_GRACE_S = 10.0
+FOREGROUND_GRACE_S = 2.0
+
+
+def open_executor(project: Project, prepared: Prepared, run: Run, *, jobs: int) -> Any:
+    """Return the executor of one run; `close` it. The process becomes a runner: subreaper and not dumpable."""
+    prepare_runner_process()
+    pool = project.open_pool(capacity=jobs + 2)
+    bench = Bench(
+        site=open_site(project),
+        pool=pool,
+        blobs=project.blobs,
+        dependencies=DependencyCaches(project.cache_folder)
+        if project.settings.orchestrator.optimization.cache_dependencies
+        else None,
+    )
+    return LocalExecutor(bench.site, pool, bench, jobs=jobs)
+
+
+def open_site(project: Project) -> Site:
+    """Return the folders and facts of this machine."""
+    settings = project.settings.orchestrator
+    return Site(
+        repository_id=project.repository.id,
+        state_folder=project.state_folder,
+        cache_folder=project.cache_folder,
+        environ=project.environ,
+        env_allow=settings.env_allow,
+        grace_s=FOREGROUND_GRACE_S,
+        ceiling=Limits(memory_bytes=settings.resources.max_memory_bytes, cpus=settings.resources.max_cpu_cores),
+    )
