@@ -116,11 +116,18 @@ def _place(
     for source, target in links:
         parents[target].append(centres[source])
     wished = {node: sum(found) // len(found) if found else -1 for node, found in parents.items()}
+    starts = {centres[source] for source, _ in links}
     places: dict[_Node, tuple[int, int]] = {}
     free = 0
     for node in sorted(row, key=lambda node: wished[node]):
-        width = len(labels[node]) + 4 if isinstance(node, str) else 1
+        # Wide enough for a door for each line, with room to keep clear of lines that start above.
+        width = max(len(labels[node]) + 4, 2 * len(parents[node]) + 3) if isinstance(node, str) else 1
         left = max(free, wished[node] - width // 2)
+        if width == 1:
+            # A passing line has no choice of doors, so it must not enter below where another line starts.
+            own = [centres[source] for source, target in links if target == node]
+            while left in starts and left not in own:
+                left += 1
         places[node] = (left, width)
         free = left + width + _GAP
     return places
@@ -137,7 +144,7 @@ def _draw_node(
         grid.horizontal(row, left, right)
     for column in (left, right):
         grid.vertical(top, top + 2, column)
-    grid.write(top + 1, left + 2, labels[node])
+    grid.write(top + 1, left + (width - len(labels[node])) // 2, labels[node])
 
 
 def _route(
@@ -179,7 +186,7 @@ def _doors(
         doors.update({(source, target): centres[source] for source in sources if source not in bent})
         middle = left + width // 2
         free = sorted((c for c in inside if c not in starts), key=lambda column: abs(column - middle))
-        # From left to right as the lines come, so that they do not cross on the last step; shared when there are too many.
+        # From left to right as the lines come, so that they do not cross at the last step.
         columns = sorted(free[: len(bent)]) or [middle]
         doors.update({(source, target): columns[min(n, len(columns) - 1)] for n, source in enumerate(bent)})
     return doors

@@ -108,7 +108,7 @@ def _select(
         wanted &= closure(needs, _named(pipeline, stages, (until,)))
     if start is not None:
         wanted &= closure(invert(needs), _named(pipeline, stages, (start,)))
-    if not wanted:
+    if stages and not wanted:
         raise UsageError(f'no stage of pipeline "{pipeline.name}" is left by this selection')
     return wanted
 
