@@ -1,0 +1,77 @@
+"""Starts, streams, limits, sandboxes and ends a process and all its descendants."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cicdctl.process.captured import run_captured
+    from cicdctl.process.control import Control
+    from cicdctl.process.environment import build_environment, refused_names
+    from cicdctl.process.kernel import prepare_runner_process
+    from cicdctl.process.limits import LimitSupport, probe_limits
+    from cicdctl.process.marks import sweep
+    from cicdctl.process.outputs import parse_outputs
+    from cicdctl.process.pump import run_process
+    from cicdctl.process.sandbox import SandboxSupport, choose_sandbox, path_folders, probe_sandbox
+    from cicdctl.process.service import ServiceFailed, free_port, start_service
+    from cicdctl.process.spec import Exit, Limits, ProcessSpec, Sandbox
+
+__all__ = [
+    "Control",
+    "Exit",
+    "LimitSupport",
+    "Limits",
+    "ProcessSpec",
+    "Sandbox",
+    "SandboxSupport",
+    "ServiceFailed",
+    "build_environment",
+    "choose_sandbox",
+    "free_port",
+    "parse_outputs",
+    "path_folders",
+    "prepare_runner_process",
+    "probe_limits",
+    "probe_sandbox",
+    "refused_names",
+    "run_captured",
+    "run_process",
+    "start_service",
+    "sweep",
+]
+
+# Loaded on first use: a run that finds everything in the cache starts no process at all.
+_HOMES = {
+    "Control": "control",
+    "Exit": "spec",
+    "LimitSupport": "limits",
+    "Limits": "spec",
+    "ProcessSpec": "spec",
+    "Sandbox": "spec",
+    "SandboxSupport": "sandbox",
+    "ServiceFailed": "service",
+    "build_environment": "environment",
+    "choose_sandbox": "sandbox",
+    "free_port": "service",
+    "parse_outputs": "outputs",
+    "path_folders": "sandbox",
+    "prepare_runner_process": "kernel",
+    "probe_limits": "limits",
+    "probe_sandbox": "sandbox",
+    "refused_names": "environment",
+    "run_captured": "captured",
+    "run_process": "pump",
+    "start_service": "service",
+    "sweep": "marks",
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value

@@ -1,0 +1,219 @@
+"""The processes of one stage: who belongs to it, and the end of all of them.
+
+A runner runs several stages at once and adopts every orphan of each, so an orphan must be put down to
+a stage before it may be touched: by its session, by the tree as it was seen, by its `CICD_MARK`, by the
+output pipe it holds. What stays unknown is left alone while another stage that could own it is open.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from cicdctl.process import procfs
+from cicdctl.process.procfs import Stat
+
+if TYPE_CHECKING:
+    import resource
+
+# Guards the list of open families and our own list of children: whoever starts or reaps a child holds it.
+LOCK = threading.RLock()
+
+# A stranger that has been a zombie for so long has no other reader of its status.
+_STRANGER_S = 1.0
+
+_families: dict[int, Family] = {}
+_strangers: dict[tuple[int, int], float] = {}
+_suspects: dict[tuple[int, int], set[str]] = {}
+
+
+class Family:
+    """A leader, which is our child and unreaped until `reap`, and all its descendants."""
+
+    def __init__(self, leader: int, mark: str, started: int, pipe: str = "") -> None:
+        self.leader = leader
+        self.mark = mark
+        self.started = started  # ticks, taken before the leader was started
+        self.pipe = pipe  # what /proc/<pid>/fd/1 of its processes links to
+        self.sessions = {leader}
+        self.known: set[tuple[int, int]] = set()
+        self.orphan_cpu_s = 0.0
+        self.is_ending = False
+        self.notes: list[str] = []
+        _families[leader] = self
+
+    def members(self) -> list[Stat]:
+        """Look for the living processes besides the leader; orphans that have ended are reaped."""
+        roots = [self.leader, *self._adopted()]
+        seen: set[int] = set()
+        found: list[Stat] = []
+        while roots:
+            pid = roots.pop()
+            if pid in seen:
+                continue
+            seen.add(pid)
+            if pid != self.leader:
+                stat = procfs.read_stat(pid)
+                if stat is None or stat.state in "ZX":
+                    continue
+                found.append(stat)
+                self.known.add((pid, stat.started))
+                self.sessions.add(stat.session)
+            roots.extend(procfs.children_of(pid))
+        return found
+
+    def has_orphans(self) -> bool:
+        """Whether the leader, having ended, left anything: one cheap look at our own children."""
+        return bool(self._adopted())
+
+    def _adopted(self) -> list[int]:
+        """Orphans of this family among our own children."""
+        with LOCK:
+            mine: list[int] = []
+            for pid in _own_children():
+                if pid in _families:
+                    continue
+                stat = procfs.read_stat(pid)
+                if stat is None or stat.session == _own_session():
+                    continue
+                owner = _owner(stat, self)
+                if stat.state == "Z":
+                    _reap_orphan(stat, owner)
+                elif owner is self:
+                    mine.append(pid)
+            return mine
+
+    def owns(self, stat: Stat) -> bool:
+        """Whether there is proof that a process belongs here."""
+        if stat.session in self.sessions or (stat.pid, stat.started) in self.known:
+            return True
+        if stat.state == "Z":
+            return False
+        return (self.mark != "" and procfs.read_mark(stat.pid) == self.mark) or self._holds_pipe(stat.pid)
+
+    def _holds_pipe(self, pid: int) -> bool:
+        for fd in (1, 2):
+            try:
+                if self.pipe and os.readlink(f"/proc/{pid}/fd/{fd}") == self.pipe:  # noqa: PTH115 -- hot
+                    return True
+            except OSError:
+                continue
+        return False
+
+    def signal_group(self, number: int) -> None:
+        """Signal the leader's process group; exact, for an unreaped leader keeps its number taken."""
+        signal_group(self.leader, number)
+
+    def kill(self, *, is_leader_alive: bool, patience_s: float = 5.0) -> tuple[int, int]:
+        """SIGKILL every member, again until a look finds none; return how many died and how many did not."""
+        counted: set[tuple[int, int]] = set()
+        give_up = time.monotonic() + patience_s
+        pause_s = 0.0005
+        while True:
+            if is_leader_alive:
+                self.signal_group(signal.SIGKILL)
+            members = self.members()
+            if not members:
+                return len(counted), 0
+            counted.update((stat.pid, stat.started) for stat in members)
+            if time.monotonic() > give_up:
+                return len(counted), len(members)
+            kill_processes(members, number=signal.SIGKILL)
+            time.sleep(pause_s)
+            pause_s = min(pause_s * 2, 0.01)
+
+    def reap(self) -> tuple[int, resource.struct_rusage | None]:
+        """Collect the leader, which has ended: its wait status and usage. Status -1 when it was lost."""
+        with LOCK:
+            _families.pop(self.leader, None)
+            try:
+                _, status, usage = os.wait4(self.leader, 0)
+            except ChildProcessError:
+                return -1, None
+            return status, usage
+
+
+def _owner(stat: Stat, asking: Family) -> Family | None:
+    for family in _families.values():
+        if family.owns(stat):
+            family.known.add((stat.pid, stat.started))
+            family.sessions.add(stat.session)
+            return family
+    # Without proof it is ours only if no other stage that could have started it goes on.
+    candidates = [family for family in _families.values() if family.started <= stat.started]
+    suspects = _suspects.setdefault((stat.pid, stat.started), set())
+    suspects.update(family.mark for family in candidates)
+    if asking not in candidates or any(not other.is_ending for other in candidates if other is not asking):
+        return None
+    if stat.state != "Z":
+        asking.notes.append(f"process {stat.pid} hid its origin; it came from {' or '.join(sorted(suspects))}")
+        asking.known.add((stat.pid, stat.started))
+        asking.sessions.add(stat.session)
+    _suspects.pop((stat.pid, stat.started), None)
+    return asking
+
+
+def _reap_orphan(stat: Stat, owner: Family | None) -> None:
+    name = (stat.pid, stat.started)
+    if owner is None or name not in owner.known:
+        # It may be the child of other code in this process, which still wants its status.
+        first = _strangers.setdefault(name, time.monotonic())
+        if time.monotonic() - first < _STRANGER_S:
+            return
+        _strangers.pop(name, None)
+    try:
+        pid, _, usage = os.wait4(stat.pid, os.WNOHANG)
+    except ChildProcessError:
+        return
+    if pid and owner is not None:
+        owner.orphan_cpu_s += usage.ru_utime + usage.ru_stime
+
+
+def _own_children() -> list[int]:
+    pid = os.getpid()
+    while True:
+        # An orphan moves to another thread's list when the thread that adopted it ends.
+        before = procfs.threads_of(pid)
+        found = procfs.children_of(pid)
+        if procfs.threads_of(pid) == before:
+            return found
+
+
+def _own_session() -> int:
+    return os.getsid(0)
+
+
+def signal_group(group: int, number: int) -> None:
+    """Signal a process group; nothing happens when it is empty or not ours."""
+    try:
+        os.killpg(group, number)
+    except (ProcessLookupError, PermissionError):
+        return
+
+
+def kill_processes(stats: Iterable[Stat], *, number: int) -> None:
+    """Signal processes with their whole groups: a group dies at once, even one that forks all the time."""
+    own = _own_session()
+    groups: set[int] = set()
+    for stat in stats:
+        try:
+            pidfd = os.pidfd_open(stat.pid)
+        except OSError:
+            continue
+        try:
+            # The number may have passed to another process since the look; the descriptor cannot.
+            now = procfs.read_stat(stat.pid)
+            if now is None or now.started != stat.started:
+                continue
+            if now.session != own and now.group not in groups:
+                groups.add(now.group)
+                signal_group(now.group, number)
+            signal.pidfd_send_signal(pidfd, number)
+        except OSError:
+            continue
+        finally:
+            os.close(pidfd)

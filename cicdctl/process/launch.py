@@ -1,0 +1,193 @@
+"""Puts a program into what must hold it: cgroup, sandbox, cores, limits; and reaches it there later."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Callable
+
+from cicdctl.errors import SandboxError
+from cicdctl.process import family as families
+from cicdctl.process import procfs
+from cicdctl.process.bwrap import Bwrap
+from cicdctl.process.cgroup import Cgroup, probe_cgroup
+from cicdctl.process.limits import give_back_cores, on_cores, set_rlimits, take_cores
+from cicdctl.process.procfs import Stat
+from cicdctl.process.spawn import Child, find_program, start_child
+from cicdctl.process.spec import ProcessSpec
+
+# The shell waits until its cgroup is ready, so that nothing is ever forked outside.
+_GATE = ("/bin/sh", "-c", 'read -r _ && exec "$0" "$@" </dev/null')
+
+
+class Launch:
+    """A started program inside all that holds it."""
+
+    def __init__(self, spec: ProcessSpec, child: Child, cores: tuple[int, ...]) -> None:
+        self.child = child
+        self.cores = cores
+        self.cgroup: Cgroup | None = None
+        self.bwrap: Bwrap | None = None
+        self.sandbox = spec.sandbox.level if spec.sandbox is not None else "none"
+        has_limits = spec.limits.memory_bytes is not None or bool(cores)
+        self.enforced_by = "polling" if has_limits else "none"
+
+    def signal(self, number: int) -> None:
+        """Signal the program's process group; in a sandbox the group inside, so that its handlers run."""
+        group = self._inner_group()
+        families.signal_group(self.child.family.leader if group is None else group, number)
+
+    def has_group(self) -> bool:
+        """Whether members of the group that `signal` reaches live on after the program."""
+        return any(stat.session == self.child.family.leader for stat in self.child.family.members())
+
+    def _inner_group(self) -> int | None:
+        if self.bwrap is None or (init := self.bwrap.init_pid()) is None:
+            return None
+        for pid in procfs.children_of(init):
+            stat = procfs.read_stat(pid)
+            if stat is not None:
+                return stat.group
+        return None
+
+    def kill_all(self) -> None:
+        """SIGKILL by the exact means there are; the family looks for the rest."""
+        if self.cgroup is not None:
+            self.cgroup.kill()
+        if self.bwrap is not None and (init := self.bwrap.init_pid()) is not None:
+            stat = procfs.read_stat(init)
+            if stat is not None and self.child.family.owns(stat):
+                families.kill_processes([stat], number=signal.SIGKILL)
+
+    def processes(self) -> list[Stat]:
+        """The living processes of the tree, its leader too."""
+        leader = procfs.read_stat(self.child.family.leader)
+        members = self.child.family.members()
+        return members if leader is None or leader.state in "ZX" else [leader, *members]
+
+    def memory_peak(self) -> int | None:
+        """The exact peak in bytes where a cgroup counts it, else None."""
+        return self.cgroup.memory_peak() if self.cgroup is not None else None
+
+    def was_out_of_memory(self) -> bool:
+        """Whether the kernel killed the tree for its memory limit."""
+        return self.cgroup is not None and self.cgroup.was_out_of_memory()
+
+    def finish(self) -> str:
+        """Give everything back, once nothing lives; say why the sandbox did not start the program, or ""."""
+        give_back_cores(self.cores)
+        if self.cgroup is not None:
+            self.cgroup.close()
+        return self.bwrap.finish() if self.bwrap is not None else ""
+
+
+def launch(spec: ProcessSpec) -> Launch:
+    """Start the program of `spec`. Raises FileNotFoundError, PermissionError, SandboxError."""
+    cores = take_cores(spec.limits.cpus)
+    try:
+        started = _launch_bwrap(spec, cores) if _is_bwrap(spec) else _launch_plain(spec, cores)
+    except BaseException:
+        give_back_cores(cores)
+        raise
+    return started
+
+
+def _is_bwrap(spec: ProcessSpec) -> bool:
+    return spec.sandbox is not None and spec.sandbox.level == "bwrap"
+
+
+def _make_cgroup(spec: ProcessSpec) -> Cgroup | None:
+    if spec.backend == "tree":
+        return None
+    support = probe_cgroup()
+    if spec.backend == "auto" and not support.controllers:
+        return None
+    try:
+        return Cgroup(support, spec.limits)
+    except OSError as error:
+        if spec.backend == "auto":
+            return None
+        raise SandboxError(f"no cgroup can be made: {error}", hint="run `cicdctl doctor`") from error
+
+
+def _with_nice(spec: ProcessSpec, argv: tuple[str, ...]) -> tuple[str, ...]:
+    if spec.limits.nice is None:
+        return argv
+    return ("nice", "-n", str(spec.limits.nice), *argv)
+
+
+def _launch_plain(spec: ProcessSpec, cores: tuple[int, ...]) -> Launch:
+    argv = _with_nice(spec, spec.argv)
+    around = None
+    if spec.sandbox is not None:
+        from cicdctl.process.landlock import restricted_start
+
+        around = restricted_start(spec.sandbox)
+    group = _make_cgroup(spec)
+    gate_in = gate_out = -1
+    try:
+        if group is not None:
+            find_program(spec.argv[0], spec.env, spec.cwd)
+            gate_out, gate_in = os.pipe2(os.O_CLOEXEC)
+            argv = (*_GATE, *argv)
+        with on_cores(cores):
+            child = _start(spec, argv, stdin=gate_out if group is not None else subprocess.DEVNULL, around=around)
+        started = Launch(spec, child, cores)
+        set_rlimits(child.popen.pid, spec.limits)
+        if group is not None:
+            started.cgroup, started.enforced_by = group, "cgroup"
+            group.add(child.popen.pid)
+            os.write(gate_in, b"\n")
+    except BaseException:
+        if group is not None:
+            group.kill()
+            group.close()
+        raise
+    finally:
+        for fd in (gate_in, gate_out):
+            if fd >= 0:
+                os.close(fd)
+    return started
+
+
+def _start(
+    spec: ProcessSpec,
+    argv: tuple[str, ...],
+    *,
+    stdin: int,
+    around: Callable[[Callable[[], subprocess.Popen[bytes]]], subprocess.Popen[bytes]] | None,
+) -> Child:
+    return start_child(argv, cwd=spec.cwd, env=spec.env, mark=spec.mark, stdin=stdin, around=around)
+
+
+def _launch_bwrap(spec: ProcessSpec, cores: tuple[int, ...]) -> Launch:
+    assert spec.sandbox is not None
+    bwrap = Bwrap(spec)
+    try:
+        with on_cores(cores):
+            child = start_child(
+                _with_nice(spec, bwrap.argv),
+                cwd=spec.cwd,
+                env=bwrap.env,
+                mark=spec.mark,
+                pass_fds=bwrap.pass_fds,
+            )
+        bwrap.has_started()
+    except BaseException:
+        bwrap.finish()
+        raise
+    started = Launch(spec, child, cores)
+    started.bwrap = bwrap
+    group = _make_cgroup(spec)
+    pids = [child.popen.pid] + ([init] if (init := bwrap.init_pid(wait_s=5.0)) is not None else [])
+    if group is not None:
+        started.cgroup, started.enforced_by = group, "cgroup"
+    for pid in pids:
+        set_rlimits(pid, spec.limits)
+        if group is not None:
+            with contextlib.suppress(ProcessLookupError):
+                group.add(pid)
+    bwrap.release()
+    return started
