@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cicdctl.process.captured import run_captured
+    from cicdctl.process.children import run_children, run_interactive, start_detached
     from cicdctl.process.control import Control
     from cicdctl.process.environment import build_environment, refused_names
     from cicdctl.process.kernel import prepare_runner_process
@@ -37,7 +38,10 @@ __all__ = [
     "probe_sandbox",
     "refused_names",
     "run_captured",
+    "run_children",
+    "run_interactive",
     "run_process",
+    "start_detached",
     "start_service",
     "sweep",
 ]
@@ -62,7 +66,10 @@ _HOMES = {
     "probe_sandbox": "sandbox",
     "refused_names": "environment",
     "run_captured": "captured",
+    "run_children": "children",
+    "run_interactive": "children",
     "run_process": "pump",
+    "start_detached": "children",
     "start_service": "service",
     "sweep": "marks",
 }
