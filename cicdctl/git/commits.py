@@ -10,7 +10,7 @@ from cicdctl.model import Value
 _PERSON = re.compile(rb"(.*?) ?<([^>]*)> ?(-?\d+)?(?: ([+-]\d+))?")
 
 
-class Commit(Value):
+class Commit(Value, frozen=True):
     """One commit. Text is decoded as UTF-8 with replacements; `time` is the committer's, in seconds since 1970."""
 
     oid: str

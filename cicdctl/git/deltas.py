@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import cast
 
 # Importing dulwich's extension costs about 11 ms, as much as this many deltas in Python.
 _MANY = 500
@@ -47,10 +48,10 @@ def apply_delta(base: bytes, delta: bytes) -> bytes:
 def _load_fast() -> Callable[[bytes, bytes], list[bytes]]:
     try:
         # Slow import, wanted only for bulk reads.
-        from dulwich._pack import apply_delta as fast
+        from dulwich._pack import apply_delta as fast  # type: ignore[import-not-found] # ships no types
     except ImportError:
         return lambda base, delta: [_apply_in_python(base, delta)]
-    return fast
+    return cast("Callable[[bytes, bytes], list[bytes]]", fast)
 
 
 def _apply_fast(fast: Callable[[bytes, bytes], list[bytes]], base: bytes, delta: bytes) -> bytes:

@@ -13,7 +13,7 @@ _UNDERSTOOD = frozenset({"objectformat", "worktreeconfig", "relativeworktrees"})
 _MAX_GITFILE_BYTES = 1 << 20
 
 
-class Place(Value):
+class Place(Value, frozen=True):
     """The folders of one repository. `work_tree` is None when bare; `config` holds all values of each key."""
 
     git_dir: Path
@@ -140,3 +140,22 @@ def _check_format(config: dict[str, list[str]], common_dir: Path) -> str:
     if object_format not in ("sha1", "sha256"):
         raise GitError(f"the object format {object_format!r} is not supported")
     return object_format
+
+
+def is_nested_repository(folder: bytes) -> bool:
+    """Say whether a folder inside a working tree is a repository of its own."""
+    try:
+        return _git_dir_at(Path(os.fsdecode(folder)) / ".git") is not None
+    except GitError:
+        return False
+
+
+def head_of_nested(folder: bytes) -> str | None:
+    """Give the commit checked out in a repository inside a working tree; None when there is none."""
+    from cicdctl.git.refs import Refs
+
+    try:
+        git_dir = _git_dir_at(Path(os.fsdecode(folder)) / ".git")
+        return Refs(git_dir, _common_dir(git_dir)).head().oid if git_dir is not None else None
+    except GitError:
+        return None

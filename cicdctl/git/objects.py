@@ -103,7 +103,7 @@ class ObjectStore:
     def with_prefix(self, prefix: str) -> list[str]:
         """Give each id that begins with `prefix` (four or more hexadecimal digits), sorted."""
         self._list()
-        found = set()
+        found: set[str] = set()
         for pack in list(self._packs.values()):
             try:
                 found.update(pack.names_with_prefix(prefix))
@@ -117,6 +117,13 @@ class ObjectStore:
             whole = self.hash_bytes * 2 - 2
             found.update(prefix[:2] + name for name in names if len(name) == whole and name.startswith(prefix[2:]))
         return sorted(found)
+
+    @property
+    def folders(self) -> list[str]:
+        """The object folders: our own first, then alternates, those of alternates too."""
+        if not self._listed:
+            self._list()
+        return list(self._folders)
 
     def _look(
         self, oid: str, from_pack: Callable[[Pack, int], _Answer], from_loose: Callable[[str], _Answer | None]

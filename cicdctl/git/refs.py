@@ -20,7 +20,7 @@ _OWN_TO_WORKTREE = re.compile(r"[A-Z_]+|refs/(?:bisect|worktree|rewritten)/.*")
 _MOST_LINKS = 5
 
 
-class Head(Value):
+class Head(Value, frozen=True):
     """Where HEAD points: `ref` is None when detached, `oid` is None when the branch has no commit yet."""
 
     ref: str | None

@@ -13,6 +13,7 @@ from cicdctl.git.commits import Commit, parse_commit
 from cicdctl.git.discovery import Place, find_place
 from cicdctl.git.objects import ObjectStore
 from cicdctl.git.refs import KEEP_PREFIX, Head, Refs
+from cicdctl.git.settings import Settings
 from cicdctl.git.trees import FOLDER, MAX_TREE_BYTES, MODULE, TreeEntry, changed_entries, parse_tree, walk
 
 if TYPE_CHECKING:
@@ -32,21 +33,39 @@ class GitProgram(Protocol):
 
 
 def open_repository(
-    path: Path, *, git_program: GitProgram | None = None, quarantine: Path | None = None, read_only: bool = False
+    path: Path,
+    *,
+    git_program: GitProgram | None = None,
+    quarantine: Path | None = None,
+    read_only: bool = False,
+    environ: Mapping[str, str] | None = None,
 ) -> Repository:
     """Open the repository that `path` lies in. Raises GitError when there is none or it must not be read.
 
     `quarantine` is the value of GIT_QUARANTINE_PATH inside a pre-receive hook: its objects are readable and
-    nothing is written. `read_only` alone forbids writing too.
+    nothing is written. `read_only` alone forbids writing too. `environ` (None: this process's) says where the
+    user's git configuration lies, which only the snapshot reads.
     """
-    return Repository(find_place(path), git_program=git_program, quarantine=quarantine, read_only=read_only)
+    return Repository(
+        find_place(path),
+        git_program=git_program,
+        quarantine=quarantine,
+        read_only=read_only,
+        environ=os.environ if environ is None else environ,
+    )
 
 
 class Repository:
     """Not thread-safe: one per thread, see `reopen`. A context manager."""
 
     def __init__(
-        self, place: Place, *, git_program: GitProgram | None, quarantine: Path | None = None, read_only: bool = False
+        self,
+        place: Place,
+        *,
+        git_program: GitProgram | None = None,
+        quarantine: Path | None = None,
+        read_only: bool = False,
+        environ: Mapping[str, str],
     ) -> None:
         self.place = place
         self.git_dir = place.git_dir
@@ -56,6 +75,8 @@ class Repository:
         self.hash_bytes = 32 if place.object_format == "sha256" else 20
         self.git_program = git_program
         self.quarantine = quarantine
+        self._environ = environ
+        self.settings = Settings(place.config, environ)
         self.read_only = read_only or quarantine is not None
         self.objects = ObjectStore(
             place.common_dir / "objects", hash_bytes=self.hash_bytes, more_folders=(quarantine,) if quarantine else ()
@@ -63,6 +84,7 @@ class Repository:
         self.ref_store = Refs(place.git_dir, place.common_dir)
         self._trees: dict[str, bytes] = {}
         self._trees_bytes = 0
+        self._shallow: frozenset[str] | None = None
         self._digests: dict[tuple[str, tuple[str, ...]], str] = {}
 
     def __enter__(self) -> Repository:
@@ -80,7 +102,11 @@ class Repository:
     def reopen(self) -> Repository:
         """Open the same repository once more, for another thread."""
         return Repository(
-            self.place, git_program=self.git_program, quarantine=self.quarantine, read_only=self.read_only
+            self.place,
+            git_program=self.git_program,
+            quarantine=self.quarantine,
+            read_only=self.read_only,
+            environ=self._environ,
         )
 
     @property
@@ -189,6 +215,15 @@ class Repository:
                 break
             oid = data.partition(b"\n")[0].removeprefix(b"object ").decode("ascii", "replace")
         raise GitError(f"object {oid} is not a commit")
+
+    def parents(self, commit: Commit) -> tuple[str, ...]:
+        """Give the parents that exist here: none at the boundary of a shallow clone."""
+        if self._shallow is None:
+            try:
+                self._shallow = frozenset((self.common_dir / "shallow").read_text("ascii").split())
+            except FileNotFoundError:
+                self._shallow = frozenset()
+        return () if commit.oid in self._shallow else commit.parents
 
     def tree_of(self, commit_oid: str) -> str:
         """Give the tree id of a commit."""
