@@ -7,7 +7,7 @@ import pytest
 
 from cicdctl.model import PlannedStage, Stage
 from cicdctl.planning import KeyParts, stage_key
-from cicdctl.planning.explain import explain, find_nearest
+from cicdctl.planning.explanation import explain, find_nearest
 
 PARTS = KeyParts(planned=PlannedStage(id="unit", stage=Stage(name="unit")), commands=("pytest",), inputs="tree:1")
 
