@@ -38,10 +38,10 @@ def mount_arguments(sandbox: Sandbox) -> list[str]:
     args += ["--tmpfs", "/var", "--symlink", "../tmp", "/var/tmp", "--symlink", "../run", "/var/run"]
     if sandbox.network:
         args += _resolver_arguments()
-    for path in sandbox.readonly:
-        args += ["--ro-bind", str(path), str(path)]
-    for path in sandbox.writable:
-        args += ["--bind", str(path), str(path)]
+    binds = [("--ro-bind", path) for path in sandbox.readonly] + [("--bind", path) for path in sandbox.writable]
+    # Outer folders first: a later mount covers what an earlier one put below it.
+    for option, path in sorted(binds, key=lambda bind: len(bind[1].parts)):
+        args += [option, str(path), str(path)]
     for path in sandbox.hidden:
         args += ["--tmpfs", str(path)]
     return [*args, "--remount-ro", "/"]

@@ -25,8 +25,8 @@ def run_captured(
 ) -> tuple[int, bytes, bytes]:
     """Run a program to its end; return its status (negative: the signal that ended it), stdout and stderr.
 
-    At the timeout, and when it leaves processes in its group, they are killed at once: status -9. Its
-    output is held in memory. `env` may carry the `CICD_MARK` of a stage. Raises FileNotFoundError.
+    What it leaves behind is killed. Its output is held in memory. `env` may carry the `CICD_MARK` of a stage.
+    Raises FileNotFoundError, and TimeoutError when it was killed for lasting longer than `timeout_s`.
     """
     end = time.monotonic() + timeout_s
     error_out, error_in = open_pipe()
@@ -50,6 +50,8 @@ def run_captured(
     finally:
         _close(error_out, capture.feed)
         status = _finish(child, has_exited=capture.has_exited)
+    if not capture.has_exited:
+        raise TimeoutError(f"{argv[0]}: no end after {timeout_s:g} s")
     return status, bytes(capture.out), bytes(capture.err)
 
 

@@ -19,7 +19,7 @@ _support: CgroupSupport | None = None
 _count = 0
 
 
-class CgroupSupport(Value):
+class CgroupSupport(Value, frozen=True, kw_only=True):
     """What the kernel lets us do: a folder to make cgroups in, and the controllers that work there."""
 
     folder: Path | None

@@ -37,21 +37,21 @@ def build_environment(
     source: Mapping[str, str],
     *,
     home: Path,
-    tmpdir: Path,
+    tmp: Path,
     allow: Sequence[str] = (),
     names: Mapping[str, str] | None = None,
     real_home: Path | None = None,
 ) -> dict[str, str]:
     """Build what a stage sees from the operator's environment `source`.
 
-    `home` and `tmpdir` are the stage's own. `allow` names what else it may inherit, but never a GIT_*
+    `home` and `tmp` are the stage's own. `allow` names what else it may inherit, but never a GIT_*
     name. `names` is set as it is: the CI_… and CICD_… variables, the stage's `env`, its secrets.
     `real_home` is where toolchains are looked for, `source`'s HOME by default.
     """
     env = {
         "PATH": _absolute_path(source.get("PATH", "")),  # without it no program is found
         "HOME": str(home),  # tools write their caches and read their settings there
-        "TMPDIR": str(tmpdir),  # a full or shared /tmp must not fail a stage
+        "TMPDIR": str(tmp),  # a full or shared /tmp must not fail a stage
         "TERM": "dumb",  # else programs draw progress bars into a log
         "SHELL": source.get("SHELL", "/bin/sh"),  # make and npm start it
         "USER": source.get("USER") or _user_name(),  # whoami-like calls of build tools fail without it

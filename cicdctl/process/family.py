@@ -61,8 +61,7 @@ class Family:
                 if stat is None or stat.state in "ZX":
                     continue
                 found.append(stat)
-                self.known.add((pid, stat.started))
-                self.sessions.add(stat.session)
+                self.learn(stat)
             roots.extend(procfs.children_of(pid))
         return found
 
@@ -86,6 +85,11 @@ class Family:
                 elif owner is self:
                     mine.append(pid)
             return mine
+
+    def learn(self, stat: Stat) -> None:
+        """Remember a process that is known to belong here, however it may look later."""
+        self.known.add((stat.pid, stat.started))
+        self.sessions.add(stat.session)
 
     def owns(self, stat: Stat) -> bool:
         """Whether there is proof that a process belongs here."""
@@ -131,17 +135,17 @@ class Family:
         with LOCK:
             _families.pop(self.leader, None)
             try:
-                _, status, usage = os.wait4(self.leader, 0)
+                # Not to wait for a process that even SIGKILL does not end.
+                pid, status, usage = os.wait4(self.leader, os.WNOHANG)
             except ChildProcessError:
                 return -1, None
-            return status, usage
+            return (status, usage) if pid else (-1, None)
 
 
 def _owner(stat: Stat, asking: Family) -> Family | None:
     for family in _families.values():
         if family.owns(stat):
-            family.known.add((stat.pid, stat.started))
-            family.sessions.add(stat.session)
+            family.learn(stat)
             return family
     # Without proof it is ours only if no other stage that could have started it goes on.
     candidates = [family for family in _families.values() if family.started <= stat.started]
@@ -151,8 +155,7 @@ def _owner(stat: Stat, asking: Family) -> Family | None:
         return None
     if stat.state != "Z":
         asking.notes.append(f"process {stat.pid} hid its origin; it came from {' or '.join(sorted(suspects))}")
-        asking.known.add((stat.pid, stat.started))
-        asking.sessions.add(stat.session)
+        asking.learn(stat)
     _suspects.pop((stat.pid, stat.started), None)
     return asking
 

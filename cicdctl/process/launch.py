@@ -30,9 +30,33 @@ class Launch:
         self.cores = cores
         self.cgroup: Cgroup | None = None
         self.bwrap: Bwrap | None = None
+        self._init = 0  # the first process of the sandbox, as we see it
         self.sandbox = spec.sandbox.level if spec.sandbox is not None else "none"
         has_limits = spec.limits.memory_bytes is not None or bool(cores)
         self.enforced_by = "polling" if has_limits else "none"
+
+    def enter(self, group: Cgroup | None, pids: list[int], spec: ProcessSpec) -> None:
+        """Limit processes that wait for it; whatever goes wrong, nothing is left running."""
+        try:
+            if group is not None:
+                self.cgroup, self.enforced_by = group, "cgroup"
+            for pid in pids:
+                set_rlimits(pid, spec.limits)
+                if group is not None:
+                    with contextlib.suppress(ProcessLookupError):
+                        group.add(pid)
+        except BaseException:
+            self.child.abandon()
+            raise
+
+    def sandbox_pids(self) -> list[int]:
+        """The sandbox as it waits for its limits: bubblewrap and the first process inside, if it came so far."""
+        assert self.bwrap is not None
+        self._init = self.bwrap.init_pid(wait_s=5.0) or 0
+        stat = procfs.read_stat(self._init) if self._init else None
+        if stat is not None:
+            self.child.family.learn(stat)
+        return [self.child.popen.pid, *([self._init] if self._init else [])]
 
     def signal(self, number: int) -> None:
         """Signal the program's process group; in a sandbox the group inside, so that its handlers run."""
@@ -41,12 +65,11 @@ class Launch:
 
     def has_group(self) -> bool:
         """Whether members of the group that `signal` reaches live on after the program."""
-        return any(stat.session == self.child.family.leader for stat in self.child.family.members())
+        sessions = {self.child.family.leader, self._init}
+        return any(stat.session in sessions for stat in self.child.family.members())
 
     def _inner_group(self) -> int | None:
-        if self.bwrap is None or (init := self.bwrap.init_pid()) is None:
-            return None
-        for pid in procfs.children_of(init):
+        for pid in procfs.children_of(self._init) if self._init else ():
             stat = procfs.read_stat(pid)
             if stat is not None:
                 return stat.group
@@ -56,10 +79,9 @@ class Launch:
         """SIGKILL by the exact means there are; the family looks for the rest."""
         if self.cgroup is not None:
             self.cgroup.kill()
-        if self.bwrap is not None and (init := self.bwrap.init_pid()) is not None:
-            stat = procfs.read_stat(init)
-            if stat is not None and self.child.family.owns(stat):
-                families.kill_processes([stat], number=signal.SIGKILL)
+        stat = procfs.read_stat(self._init) if self._init else None
+        if stat is not None and self.child.family.owns(stat):
+            families.kill_processes([stat], number=signal.SIGKILL)
 
     def processes(self) -> list[Stat]:
         """The living processes of the tree, its leader too."""
@@ -126,29 +148,25 @@ def _launch_plain(spec: ProcessSpec, cores: tuple[int, ...]) -> Launch:
 
         around = restricted_start(spec.sandbox)
     group = _make_cgroup(spec)
-    gate_in = gate_out = -1
-    try:
-        if group is not None:
-            find_program(spec.argv[0], spec.env, spec.cwd)
-            gate_out, gate_in = os.pipe2(os.O_CLOEXEC)
-            argv = (*_GATE, *argv)
+    if group is None:
         with on_cores(cores):
-            child = _start(spec, argv, stdin=gate_out if group is not None else subprocess.DEVNULL, around=around)
-        started = Launch(spec, child, cores)
+            child = _start(spec, argv, stdin=subprocess.DEVNULL, around=around)
         set_rlimits(child.popen.pid, spec.limits)
-        if group is not None:
-            started.cgroup, started.enforced_by = group, "cgroup"
-            group.add(child.popen.pid)
-            os.write(gate_in, b"\n")
+        return Launch(spec, child, cores)
+    gate_out, gate_in = os.pipe2(os.O_CLOEXEC)
+    try:
+        find_program(spec.argv[0], spec.env, spec.cwd)
+        with on_cores(cores):
+            child = _start(spec, (*_GATE, *argv), stdin=gate_out, around=around)
+        started = Launch(spec, child, cores)
+        started.enter(group, [child.popen.pid], spec)
+        os.write(gate_in, b"\n")
     except BaseException:
-        if group is not None:
-            group.kill()
-            group.close()
+        group.close()
         raise
     finally:
-        for fd in (gate_in, gate_out):
-            if fd >= 0:
-                os.close(fd)
+        os.close(gate_in)
+        os.close(gate_out)
     return started
 
 
@@ -180,14 +198,14 @@ def _launch_bwrap(spec: ProcessSpec, cores: tuple[int, ...]) -> Launch:
         raise
     started = Launch(spec, child, cores)
     started.bwrap = bwrap
-    group = _make_cgroup(spec)
-    pids = [child.popen.pid] + ([init] if (init := bwrap.init_pid(wait_s=5.0)) is not None else [])
-    if group is not None:
-        started.cgroup, started.enforced_by = group, "cgroup"
-    for pid in pids:
-        set_rlimits(pid, spec.limits)
+    group = None
+    try:
+        group = _make_cgroup(spec)
+        started.enter(group, started.sandbox_pids(), spec)
+        bwrap.release()
+    except BaseException:
         if group is not None:
-            with contextlib.suppress(ProcessLookupError):
-                group.add(pid)
-    bwrap.release()
+            group.close()
+        bwrap.finish()
+        raise
     return started

@@ -149,13 +149,19 @@ def on_cores(cores: tuple[int, ...]) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-class LimitSupport(Value):
+class LimitSupport(Value, frozen=True, kw_only=True):
     """What holds limits here: "cgroup", "polling", "affinity", "rlimit" or "none", and why not better."""
 
     memory: str
     cpu: str
     processes: str
     reason: str = ""
+
+    @property
+    def detail(self) -> str:
+        """One line for people."""
+        why = f" ({self.reason})" if self.reason else ""
+        return f"memory by {self.memory}, cpu by {self.cpu}, processes by {self.processes}{why}"
 
 
 def probe_limits() -> LimitSupport:

@@ -10,7 +10,7 @@ TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
-class Stat(Value):
+class Stat(Value, frozen=True, kw_only=True):
     """One process. `started` are clock ticks since boot: with `pid` they name it for good."""
 
     pid: int

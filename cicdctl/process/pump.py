@@ -22,6 +22,7 @@ _DRAIN_S = 0.25
 # Processes that are on their way out when the program ends are not called leftovers.
 _SETTLE_S = 0.05
 _GRACE_LOOK_S = 0.02
+_KILL_S = 5.0
 
 
 def run_process(spec: ProcessSpec, on_output: Callable[[bytes], object], control: Control | None = None) -> Exit:
@@ -73,6 +74,7 @@ class _Pump:
         self.detail = ""
         self.kill_at = 0.0
         self.has_exited = False
+        self.exited_at = 0.0
         self.is_open = True  # somebody may still write to the pipe
         self.poll = select.poll()
         for fd in (self.child.output, self.child.pidfd, waker):
@@ -86,7 +88,8 @@ class _Pump:
             if self.reason == "exited":
                 self._drain()
             leftovers, survivors = self._end_family()
-            self._read_rest()
+            while self._read():
+                continue
         except BaseException:
             self._end_family()
             raise
@@ -116,6 +119,7 @@ class _Pump:
             elif fd == self.child.pidfd:
                 self.poll.unregister(fd)
                 self.has_exited = True
+                self.exited_at = time.monotonic()
             else:
                 os.read(fd, 8)
 
@@ -192,20 +196,14 @@ class _Pump:
         if self.has_exited and self.reason == "exited" and not family.has_orphans():
             return 0, 0
         if self.has_exited and self.reason == "exited":
-            end = time.monotonic() + _SETTLE_S
-            while family.has_orphans():
-                if time.monotonic() >= end:
-                    break
+            while family.has_orphans() and time.monotonic() < self.exited_at + _SETTLE_S:
                 time.sleep(0.005)
         launched.kill_all()
         killed, survivors = family.kill(is_leader_alive=not self.has_exited)
         killed += marks.kill_marked(self.spec.mark)
-        return (killed if self.has_exited else 0), survivors
-
-    def _read_rest(self) -> None:
-        while self._read():
-            if not self.has_exited and self.reason == "memory":
-                break
+        if self.has_exited:
+            return killed, survivors
+        return 0, survivors + (0 if self.child.await_end(_KILL_S) else 1)
 
     def _collect(self, leftovers: int, survivors: int) -> Exit:
         status, cpu_s, largest = self.child.reap()
@@ -213,9 +211,12 @@ class _Pump:
         notes = [self.detail, *self.child.family.notes]
         code = os.waitstatus_to_exitcode(status) if status >= 0 else None
         reason = self.reason
-        if status < 0:
+        if status < 0 and not survivors:
             reason = "lost"
             notes.append("its exit status was lost: SIGCHLD is ignored in this process")
+        if reason == "exited" and code == -signal.SIGKILL and self.launched.was_out_of_memory():
+            reason = "memory"
+            notes.append(self.meter.describe())
         refusal = self.launched.finish()
         if refusal and reason == "exited":
             reason = "sandbox"

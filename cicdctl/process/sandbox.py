@@ -20,12 +20,24 @@ _lock = threading.Lock()
 _support: SandboxSupport | None = None
 
 
-class SandboxSupport(Value):
+class SandboxSupport(Value, frozen=True, kw_only=True):
     """`bwrap` runs here or `bwrap_problem` says why not; `landlock` is the kernel's version, 0 for none."""
 
     bwrap: bool
     bwrap_problem: str = ""
     landlock: int = 0
+
+    @property
+    def level(self) -> Literal["bwrap", "landlock", "none"]:
+        """The best there is."""
+        return "bwrap" if self.bwrap else "landlock" if self.landlock else "none"
+
+    @property
+    def detail(self) -> str:
+        """One line for people."""
+        if self.bwrap:
+            return "bubblewrap works"
+        return self.bwrap_problem + (f"; Landlock {self.landlock} is there" if self.landlock else "")
 
 
 def probe_sandbox() -> SandboxSupport:
@@ -64,33 +76,45 @@ def _try_bwrap() -> str:
 def choose_sandbox(
     setting: Literal["auto", "required", "off"],
     *,
-    is_trusted: bool,
+    trusted: bool,
     network: bool,
+    writable: Sequence[Path] = (),
+    readonly: Sequence[Path] = (),
+    hidden: Sequence[Path] = (),
+    path: str = "",
     support: SandboxSupport | None = None,
-) -> Literal["bwrap", "landlock"] | None:
-    """Return the level a stage runs in, None for no sandbox. Probes only when one is needed.
+) -> Sandbox | None:
+    """Return the sandbox a stage runs in, None for none. Probes only when one is needed.
 
     "auto" sandboxes untrusted stages only; "off" is for the operator to allow, not for an untrusted file.
-    Without `network` only bwrap will do. Raises SandboxError when what is needed is not to be had.
+    Without `network` only bubblewrap will do. `path` is the operator's PATH, whose folders become readable.
+    Raises SandboxError when what is needed is not to be had.
     """
-    if network and (setting == "off" or (setting == "auto" and is_trusted)):
+    if network and (setting == "off" or (setting == "auto" and trusted)):
         return None
     support = support or probe_sandbox()
-    if support.bwrap:
-        return "bwrap"
-    if network and support.landlock:
-        return "landlock"
-    raise missing_bwrap(support.bwrap_problem or "there is none here")
+    if not support.bwrap and not (network and support.landlock):
+        raise missing_bwrap(support.bwrap_problem or "there is none here")
+    return Sandbox(
+        level="bwrap" if support.bwrap else "landlock",
+        writable=tuple(writable),
+        readonly=(*readonly, *path_folders(path)),
+        hidden=tuple(hidden),
+        network=network,
+    )
 
 
-def path_folders(path: str, extra: Sequence[Path] = ()) -> tuple[Path, ...]:
-    """Folders of the operator's PATH, and `extra` ones, that the system folders do not already show.
+def path_folders(path: str) -> tuple[Path, ...]:
+    """Folders of the operator's PATH that the system folders do not already show; a venv is shown whole.
 
     Never call it with the PATH of a stage: that may name any folder of the host.
     """
     found: dict[Path, None] = {}
-    for folder in [*(Path(part) for part in path.split(":") if part.startswith("/")), *extra]:
+    for part in path.split(":"):
+        folder = Path(part)
         real = Path(os.path.realpath(folder))
-        if real.exists() and not any(real.is_relative_to(system) for system in SYSTEM_FOLDERS):
-            found[folder] = None
+        if not folder.is_absolute() or not real.is_dir() or real == Path("/"):
+            continue
+        if not any(real.is_relative_to(system) for system in SYSTEM_FOLDERS):
+            found[folder.parent if (folder.parent / "pyvenv.cfg").is_file() else folder] = None
     return tuple(found)

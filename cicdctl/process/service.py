@@ -6,14 +6,16 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
-from cicdctl.errors import CicdError
-from cicdctl.process.captured import run_captured
+from msgspec.structs import replace
+
+from cicdctl.errors import CicdError, NotAvailable
 from cicdctl.process.control import Control
 from cicdctl.process.pump import run_process
-from cicdctl.process.spec import Exit, ProcessSpec
+from cicdctl.process.spec import Exit, Limits, ProcessSpec, Sandbox
 
 _ASK_EVERY_S = 0.2
 _GRACE_S = 2.0
@@ -33,29 +35,46 @@ def free_port() -> int:
 
 @contextmanager
 def start_service(
-    spec: ProcessSpec,
-    on_output: Callable[[bytes], object],
     *,
     name: str,
-    ready: tuple[str, ...] | None = None,
+    run: str,
+    cwd: Path,
+    env: Mapping[str, str],
+    mark: str,
+    on_output: Callable[[bytes], object],
+    ready: str | None = None,
     ready_timeout_s: float = 60.0,
+    sandbox: Sandbox | None = None,
+    limits: Limits | None = None,
     control: Control | None = None,
-) -> Iterator[Callable[[], Exit | None]]:
-    """Run a service for the time of the `with` block, which begins when `ready` exits 0.
+) -> Iterator[int]:
+    """Run a service for the time of the `with` block, which begins when `ready` exits 0; gives its port.
 
-    `ready` runs every 200 ms with the environment and folder of `spec`; None means ready at once.
-    `on_output` is called in a thread of the service. What the block gets answers None while the service
-    lives, else how it ended. At the end it has 2 s of grace. `control` is watched while waiting.
+    `run` and `ready` are shell commands that see `PORT`. `ready` is tried every 200 ms; None means ready at
+    once. `on_output` is called in the service's own thread. `mark` is the stage's. At the end the service
+    has 2 s of grace. When `control` is cancelled, the waiting ends and the block begins.
 
-    Raises ServiceFailed, FileNotFoundError, SandboxError.
+    Raises ServiceFailed when it ends too early or is not ready in time, SandboxError, NotAvailable.
     """
+    if sandbox is not None and not sandbox.network:
+        raise NotAvailable("a service beside a stage with network = false")
+    port = free_port()
+    spec = ProcessSpec(
+        argv=("/bin/sh", "-c", run),
+        cwd=cwd,
+        env={**env, "PORT": str(port)},
+        mark=f"{mark}/{name}",
+        grace_s=_GRACE_S,
+        limits=limits or Limits(),
+        sandbox=sandbox,
+    )
     life = _Life(spec, on_output)
     life.start()
     try:
         _wait_until_ready(life, name, ready, ready_timeout_s, control)
-        yield lambda: life.exit
+        yield port
     finally:
-        life.control.cancel("its stage has ended", grace_s=_GRACE_S)
+        life.control.cancel("its stage has ended")
         life.join()
 
 
@@ -90,10 +109,10 @@ class _Life(threading.Thread):
 
 
 def _wait_until_ready(
-    life: _Life, name: str, ready: tuple[str, ...] | None, timeout_s: float, control: Control | None
+    life: _Life, name: str, ready: str | None, timeout_s: float, control: Control | None
 ) -> None:
     end = time.monotonic() + timeout_s
-    while ready is not None and not _is_ready(life.spec, ready, end):
+    while ready is not None and not life.ended.is_set() and not _is_ready(life, ready, end):
         if control is not None and control.reason is not None:
             return
         if life.ended.wait(_ASK_EVERY_S):
@@ -107,13 +126,21 @@ def _wait_until_ready(
         raise ServiceFailed(f"service '{name}' ended before it was ready: {how}\n{life.last_lines()}".rstrip())
 
 
-def _is_ready(spec: ProcessSpec, ready: tuple[str, ...], end: float) -> bool:
-    left_s = max(0.1, end - time.monotonic())
-    env = {**spec.env, "CICD_MARK": spec.mark}
-    return run_captured(ready, cwd=spec.cwd, env=env, timeout_s=left_s)[0] == 0
+def _is_ready(life: _Life, ready: str, end: float) -> bool:
+    """Ask once, in the same sandbox: `ready` is no more trusted than the service."""
+    ask = replace(
+        life.spec,
+        argv=("/bin/sh", "-c", ready),
+        mark=f"{life.spec.mark}/ready",
+        timeout_s=max(0.1, end - time.monotonic()),
+        grace_s=0.0,
+    )
+    return run_process(ask, lambda _: None).exit_code == 0
 
 
 def _describe(exit_: Exit | None) -> str:
-    if exit_ is None or exit_.exit_code is None:
-        return "no exit status"
-    return f"status {exit_.exit_code}"
+    if exit_ is None:
+        return "it was not started"
+    if exit_.exit_code is None:
+        return exit_.detail or f"signal {exit_.signal}"
+    return f"exit status {exit_.exit_code}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
@@ -35,6 +36,19 @@ class Child:
             return status, 0.0, 0
         cpu_s = usage.ru_utime + usage.ru_stime + self.family.orphan_cpu_s
         return status, cpu_s, usage.ru_maxrss * 1024
+
+    def await_end(self, timeout_s: float) -> bool:
+        """Wait for the end of the program; False when it has not come."""
+        poll = select.poll()
+        poll.register(self.pidfd, select.POLLIN)
+        return bool(poll.poll(timeout_s * 1000))
+
+    def abandon(self) -> None:
+        """Kill and collect it with all it has started: it could not be put where it belongs."""
+        self.family.kill(is_leader_alive=True)
+        self.await_end(1.0)
+        self.reap()
+        self.close()
 
     def close(self) -> None:
         """Close what we hold of it. Idempotent."""

@@ -9,7 +9,7 @@ from typing import Literal
 from cicdctl.model import Value
 
 
-class Limits(Value):
+class Limits(Value, frozen=True, kw_only=True):
     """Ceilings of one process tree; None is no limit. `processes` counts the whole tree.
 
     `cpus` may be a fraction, which only a cgroup can hold; elsewhere it is rounded up to whole cores.
@@ -24,7 +24,7 @@ class Limits(Value):
     nice: int | None = None
 
 
-class Sandbox(Value):
+class Sandbox(Value, frozen=True, kw_only=True):
     """What a sandboxed process may see; the system's programs are always readable.
 
     `writable` and `readonly` are absolute folders or files that exist; `hidden` are folders below
@@ -38,7 +38,7 @@ class Sandbox(Value):
     network: bool = False
 
 
-class ProcessSpec(Value):
+class ProcessSpec(Value, frozen=True, kw_only=True):
     """One program to run in a session of its own, stdin from /dev/null, stdout and stderr one pipe.
 
     `env` is everything it gets, but for `CICD_MARK`, which is set to `mark`. `idle_timeout_s` is the
@@ -61,7 +61,7 @@ class ProcessSpec(Value):
 Reason = Literal["exited", "timed_out", "idle", "cancelled", "memory", "sandbox", "lost"]
 
 
-class Exit(Value):
+class Exit(Value, frozen=True, kw_only=True):
     """How a process tree ended.
 
     `exit_code` is None when a signal ended the program, or when it never ran. `reason` says who ended
