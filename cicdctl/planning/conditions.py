@@ -12,7 +12,7 @@ from cicdctl.planning.names import matches_name
 GlobCompiler = Callable[[Sequence[str]], Callable[[bytes], bool]]
 
 
-class Facts(Value):
+class Facts(Value, frozen=True, kw_only=True):
     """What is known of the commit. `changed` are its paths since the base; None when unknown: path conditions hold."""
 
     branch: str | None = None

@@ -28,7 +28,7 @@ _MENTION = re.compile(r"(?<![A-Za-z0-9_])(?:CI|CICD)_[A-Z0-9_]*")
 _MAX_SHOWN = 80
 
 
-class KeyParts(Value):
+class KeyParts(Value, frozen=True, kw_only=True):
     """What a result depends on.
 
     `commands` and `env` are those after `uses` was resolved. `inputs` is the input digest. `artifacts` are
