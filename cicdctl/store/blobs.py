@@ -93,12 +93,16 @@ class BlobStore:
 
     def read_manifest(self, digest: str) -> tuple[Artifact, ...]:
         """Return the artifacts a manifest lists. Raises MissingBlob."""
-        try:
-            artifacts = msgspec.json.decode(self.read(digest), type=tuple[Artifact, ...])
-        except msgspec.MsgspecError as error:
-            raise MissingBlob(digest) from error
+        artifacts = _decode_manifest(digest, self.read(digest))
         self.pin(artifact.digest for artifact in artifacts if artifact.digest)
         return artifacts
+
+    def peek_manifest(self, digest: str) -> frozenset[str]:
+        """Return the digests that a manifest lists, pinning nothing; none for what is no manifest."""
+        try:
+            return frozenset(one.digest for one in _decode_manifest(digest, self.read(digest)) if one.digest)
+        except MissingBlob:
+            return frozenset()
 
     def link_in(self, path: Path, digest: str | None = None) -> str:
         """Make a closed file of our own, such as a log, a blob by a hard link, or a copy where that is impossible.
@@ -207,3 +211,10 @@ def _digest_of(path: Path) -> str:
     except OSError as error:
         raise StoreError(f"cannot read '{path}': {error.strerror}") from error
     return hasher.hexdigest()
+
+
+def _decode_manifest(digest: str, data: bytes) -> tuple[Artifact, ...]:
+    try:
+        return msgspec.json.decode(data, type=tuple[Artifact, ...])
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise MissingBlob(digest) from error

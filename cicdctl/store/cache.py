@@ -8,6 +8,7 @@ import time
 from collections.abc import Collection
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -18,6 +19,9 @@ from cicdctl.store.blobs import BlobStore, MissingBlob
 from cicdctl.store.documents import encode
 from cicdctl.store.quarantine import Quarantine
 from cicdctl.store.result_index import MAX_VALUE_BYTES, BadRow, ResultIndex
+
+if TYPE_CHECKING:
+    from cicdctl.store.sqlite_history import GreenFloor
 
 _IN_ROW, _IN_BLOB = b"\x01", b"\x02"
 _MAC_BYTES = 32
@@ -47,7 +51,13 @@ class ResultCache:
     """
 
     def __init__(
-        self, folder: Path, *, max_size_bytes: int, ttl_s: float | None, host_key: bytes, warnings: list[str] | None = None
+        self,
+        folder: Path,
+        *,
+        max_size_bytes: int,
+        ttl_s: float | None,
+        host_key: bytes,
+        warnings: list[str] | None = None,
     ) -> None:
         self.folder = folder
         self.warnings: list[str] = [] if warnings is None else warnings
@@ -107,7 +117,9 @@ class ResultCache:
         self._quarantine.keep("row", name + b"\n" + content, reason)
         self.index.delete([name])
 
-    def gc(self, dry_run: bool = False, *, floor: Collection[str] = (), pinned: Collection[str] = ()) -> GcReport:
+    def gc(
+        self, dry_run: bool = False, *, floor: GreenFloor | Collection[str] = (), pinned: Collection[str] = ()
+    ) -> GcReport:
         """Evict down to the quotas, see `cicdctl.store.eviction`; keys and digests in `floor` and `pinned` stay."""
         from cicdctl.store.eviction import evict
 
@@ -170,9 +182,9 @@ class ResultCache:
 
 
 class Removal(Value, frozen=True):
-    """Something that eviction removes, or would remove; `what` for people, `size_bytes` that it frees."""
+    """Something that eviction removes, or would remove: a key, digest or file, and the bytes that frees."""
 
-    what: str
+    name: str
     reason: str
     size_bytes: int = 0
 
@@ -180,7 +192,7 @@ class Removal(Value, frozen=True):
 class GcReport(Value, frozen=True):
     """What one eviction did. `busy` says that another process was at it and nothing was done."""
 
-    removed: tuple[Removal, ...] = ()
+    removals: tuple[Removal, ...] = ()
     freed_bytes: int = 0
     kept_bytes: int = 0
     protected: int = 0
@@ -198,16 +210,17 @@ class CacheStats(Value, frozen=True):
     quarantine_bytes: int = 0
     dependency_caches: int = 0
     dependency_bytes: int = 0
+    total_bytes: int = 0
     max_size_bytes: int = 0
 
 
 class VerifyReport(Value, frozen=True):
-    """What was read, and one line for each thing that was wrong."""
+    """How many entries and blobs were read, and one line for each that was wrong."""
 
+    checked: int = 0
     entries: int = 0
     blobs: int = 0
-    bytes_read: int = 0
-    problems: tuple[str, ...] = ()
+    damaged: tuple[str, ...] = ()
 
 
 def open_cache(

@@ -32,7 +32,7 @@ def collect(
     """
     descriptor = open_root(root)
     try:
-        found = _find(descriptor, matches, globs)
+        found = find_paths(descriptor, matches, globs)
         workers = _in_threads(blobs, descriptor, found)
     except OSError as error:
         raise StoreError(f"cannot collect artifacts of '{root}': {error.strerror}") from error
@@ -60,7 +60,7 @@ def literal_folders(globs: Sequence[str]) -> list[bytes]:
     return sorted(one for one in folders if not any(one.startswith(other + b"/") for other in folders))
 
 
-def _find(root: int, matches: Callable[[bytes], bool], globs: Sequence[str]) -> list[tuple[bytes, bool]]:
+def find_paths(root: int, matches: Callable[[bytes], bool], globs: Sequence[str]) -> list[tuple[bytes, bool]]:
     """Return (path, is an empty folder), in the order of the walk."""
     found: list[tuple[bytes, bool]] = []
     for start in literal_folders(globs):

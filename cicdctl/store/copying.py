@@ -79,7 +79,7 @@ def sync_all(paths: Sequence[str]) -> None:
 
     Raises OSError.
     """
-    if len(paths) > 40 and _sync_file_system(paths[-1]):
+    if len(paths) > 40 and sync_file_system(paths[-1]):
         return
     for path in paths:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -89,7 +89,8 @@ def sync_all(paths: Sequence[str]) -> None:
             os.close(descriptor)
 
 
-def _sync_file_system(path: str) -> bool:
+def sync_file_system(path: str) -> bool:
+    """Make all of a file system durable; False where there is no such call. Raises OSError."""
     import ctypes  # slow to import, and only needed for many files
 
     try:
