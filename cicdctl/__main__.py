@@ -1,6 +1,12 @@
 """`python -m cicdctl`: the same door as the console script."""
 
-from cicdctl.cli import main
+import os
+import sys
 
 if __name__ == "__main__":
+    # `-m` puts the current folder first, and that is a repository whose files must not become our modules.
+    if not sys.flags.safe_path and sys.path and sys.path[0] in ("", os.getcwd()):
+        del sys.path[0]
+    from cicdctl.cli import main
+
     main()

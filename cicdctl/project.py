@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cicdctl.config import Config, Settings, read_config
 from cicdctl.errors import ConfigError, GitError, NotAvailable, StoreError
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 CONFIG_NAME = ".cicd.toml"
 
 
-class Invocation(Value):
+class Invocation(Value, frozen=True, kw_only=True):
     """What the command line says about every command. `verbosity` is -1 for quiet; `color` None means: if a terminal."""
 
     directory: Path = Path()
@@ -95,18 +95,17 @@ class Project:
 
     @cached_property
     def settings(self) -> Settings:
-        """The operator's half: defaults, the working tree's file, the operator's own files, `CICDCTL_…`."""
-        from cicdctl.config.operator import Layer, resolve
+        """The operator's half in force."""
+        try:
+            import cicdctl.config.operator
+        except ImportError:
+            return self.working_config or Settings()
+        return self.resolved.settings
 
-        layers: list[Layer] = []
-        own = self.working_config
-        if own is not None:
-            layers.append(Layer.of_config(own))
-        for path in self.operator_files:
-            if path.is_file():
-                layers.append(Layer.of_file(path.read_bytes(), source=str(path)))
-        layers.append(Layer.of_environ(self.environ))
-        return resolve(layers, environ=self.environ).settings
+    @cached_property
+    def resolved(self) -> Any:
+        from cicdctl.config.operator import resolve
+        return resolve()
 
     @property
     def operator_files(self) -> tuple[Path, ...]:

@@ -9,7 +9,7 @@ from cicdctl.model.values import Value
 from cicdctl.model.verdict import TriggerKind
 
 
-class Retries(Value):
+class Retries(Value, frozen=True, kw_only=True):
     """`max` more attempts after the first. No `exit_codes` means any failure; a timeout counts as 124."""
 
     max: int = 0
@@ -17,21 +17,21 @@ class Retries(Value):
     delay_s: float = 0.0
 
 
-class DependencyCache(Value):
+class DependencyCache(Value, frozen=True, kw_only=True):
     """Directories kept between runs for speed; `key` globs name the files whose content selects the copy."""
 
     key: tuple[str, ...] = ()
     paths: tuple[str, ...] = ()
 
 
-class Resources(Value):
+class Resources(Value, frozen=True, kw_only=True):
     """Ceilings of one stage; None is no limit of its own."""
 
     memory_bytes: int | None = None
     cpus: float | None = None
 
 
-class Service(Value):
+class Service(Value, frozen=True, kw_only=True):
     """A program that lives beside a stage on a free `$PORT`; the stage starts when `ready` exits 0."""
 
     name: str
@@ -40,14 +40,14 @@ class Service(Value):
     ready_timeout_s: float = 60.0
 
 
-class Reports(Value):
+class Reports(Value, frozen=True, kw_only=True):
     """Globs of the files a stage leaves that are read into its result."""
 
     junit: tuple[str, ...] = ()
     coverage: tuple[str, ...] = ()
 
 
-class When(Value):
+class When(Value, frozen=True, kw_only=True):
     """Conditions; empty means any. `always` runs even after a failure or skip in `needs`."""
 
     branches: tuple[str, ...] = ()
@@ -57,14 +57,14 @@ class When(Value):
     always: bool = False
 
 
-class Matrix(Value):
+class Matrix(Value, frozen=True, kw_only=True):
     """One cell per combination of the axes, in written order, without those that match an `exclude`."""
 
     axes: Mapping[str, tuple[str, ...]] = {}
     exclude: tuple[Mapping[str, str], ...] = ()
 
 
-class HealthCheck(Value):
+class HealthCheck(Value, frozen=True, kw_only=True):
     """Asked after a stage passed; it decides whether the deploy stands."""
 
     run: str
@@ -73,7 +73,7 @@ class HealthCheck(Value):
     rollback: bool = False
 
 
-class Param(Value):
+class Param(Value, frozen=True, kw_only=True):
     """What a trigger may set; no `choices` means any text, no `default` means it must be given."""
 
     name: str
@@ -82,7 +82,7 @@ class Param(Value):
     description: str = ""
 
 
-class Trigger(Value):
+class Trigger(Value, frozen=True, kw_only=True):
     """When a pipeline starts by itself. `after` names the pipeline, `tags` globs, `cron` five fields."""
 
     kind: TriggerKind = TriggerKind.MANUAL
@@ -92,14 +92,14 @@ class Trigger(Value):
     timezone: str = "UTC"
 
 
-class Concurrency(Value):
+class Concurrency(Value, frozen=True, kw_only=True):
     """Runs of one group meet here; `group` may hold {branch}, {ref}, {pipeline} and {environment}."""
 
     group: str
     on_superseded: Literal["queue", "cancel", "cancel-pending"] = "queue"
 
 
-class Stage(Value):
+class Stage(Value, frozen=True, kw_only=True):
     """The unit that is scheduled, cached and retried."""
 
     name: str
@@ -138,7 +138,7 @@ class Stage(Value):
         return exit_code in self.allow_failure
 
 
-class Pipeline(Value):
+class Pipeline(Value, frozen=True, kw_only=True):
     """A named graph of stages with a trigger."""
 
     name: str

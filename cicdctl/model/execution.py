@@ -11,7 +11,7 @@ from cicdctl.model.values import Value
 from cicdctl.model.verdict import Trust
 
 
-class StageRequest(Value):
+class StageRequest(Value, frozen=True, kw_only=True):
     """Everything an executor may know of one stage.
 
     `env` is complete but for `secrets`, whose values are apart so that they can be masked and never

@@ -10,7 +10,7 @@ from cicdctl.model.values import Value
 from cicdctl.model.verdict import RunState, TriggerKind, Trust, Verdict
 
 
-class Run(Value):
+class Run(Value, frozen=True, kw_only=True):
     """One execution of one pipeline on one commit. Times are Unix seconds; `epoch` fences its runner.
 
     `commit` and `tree` are hex ids. `base` is the commit it is compared with for path conditions.
@@ -49,14 +49,14 @@ class Run(Value):
         return max(0.0, self.finished_at - self.started_at)
 
 
-class RunSummary(Value):
+class RunSummary(Value, frozen=True, kw_only=True):
     """A run with the results of its stages, in plan order."""
 
     run: Run
     stages: tuple[StageResult, ...] = ()
 
 
-class RunFilter(Value):
+class RunFilter(Value, frozen=True, kw_only=True):
     """Which runs to list, newest first; None means any. `before` pages by run number."""
 
     pipeline: str | None = None
@@ -67,7 +67,7 @@ class RunFilter(Value):
     limit: int = 20
 
 
-class Event(Value):
+class Event(Value, frozen=True, kw_only=True):
     """One transition. `id` rises without gaps in reading order; `kind` such as `stage_finished`."""
 
     id: int

@@ -8,13 +8,13 @@ from cicdctl.model.definition import Pipeline, Stage
 from cicdctl.model.values import Value
 
 
-class Skip(Value):
+class Skip(Value, frozen=True, kw_only=True):
     """Why a stage or run does not execute, in the reader's words: `branch "x" is not one of main`."""
 
     reason: str
 
 
-class PlannedStage(Value):
+class PlannedStage(Value, frozen=True, kw_only=True):
     """One stage, or one matrix cell of it. `id` is unique in the plan: `unit` or `unit[python=3.11]`."""
 
     id: str
@@ -24,7 +24,7 @@ class PlannedStage(Value):
     skip: Skip | None = None
 
 
-class Plan(Value):
+class Plan(Value, frozen=True, kw_only=True):
     """`stages` in an order in which each comes after all that it needs."""
 
     pipeline: Pipeline

@@ -8,7 +8,7 @@ from cicdctl.model.values import Value
 from cicdctl.model.verdict import Verdict
 
 
-class Artifact(Value):
+class Artifact(Value, frozen=True, kw_only=True):
     """One file, link or empty folder. `path` is raw bytes relative to the worktree, `/` between parts.
 
     `mode` is 0o100644, 0o100755, 0o120000 (the blob is the link's target) or 0o040000 (no blob);
@@ -21,7 +21,7 @@ class Artifact(Value):
     size_bytes: int = 0
 
 
-class TestFailure(Value):
+class TestFailure(Value, frozen=True, kw_only=True):
     """A failed test as its JUnit report names it; `line` counts from 1."""
 
     __test__ = False  # pytest must not collect it
@@ -32,7 +32,7 @@ class TestFailure(Value):
     message: str = ""
 
 
-class TestReport(Value):
+class TestReport(Value, frozen=True, kw_only=True):
     """Counts over all JUnit files of a stage."""
 
     __test__ = False
@@ -44,7 +44,7 @@ class TestReport(Value):
     failures: tuple[TestFailure, ...] = ()
 
 
-class Coverage(Value):
+class Coverage(Value, frozen=True, kw_only=True):
     """Lines over all coverage files of a stage."""
 
     covered: int
@@ -56,7 +56,7 @@ class Coverage(Value):
         return 100.0 * self.covered / self.valid if self.valid else 0.0
 
 
-class Attempt(Value):
+class Attempt(Value, frozen=True, kw_only=True):
     """One try of one stage. `exit_code` is None when it was killed or never started.
 
     `log` is a path relative to the state folder; times are Unix seconds; `cpu_s` user and system.
@@ -76,7 +76,7 @@ class Attempt(Value):
     log: str | None = None
 
 
-class StageResult(Value):
+class StageResult(Value, frozen=True, kw_only=True):
     """What one stage did. `origin_run` is the run that a cached result was first made by.
 
     `manifest` is the digest of the blob that lists its artifacts (JSON of `Artifact`s, sorted by path):

@@ -11,7 +11,7 @@ import msgspec
 
 from cicdctl.config import read_config
 from cicdctl.errors import ConfigError, UsageError
-from cicdctl.planning import check_graph
+from cicdctl.planning import check_needs
 from cicdctl.project import CONFIG_NAME, Invocation, Project, open_project
 from cicdctl.reports.output import print_document, print_lines, print_table
 from cicdctl.reports.text import quoted
@@ -25,7 +25,7 @@ def print_validation(invocation: Invocation, revision: str, *, json: bool) -> in
     try:
         config = read_config(data, source=source)
         count = len(config.pipelines)
-        problems = tuple(problem for pipeline in config.pipelines for problem in check_graph(pipeline))
+        problems = tuple(problem for pipeline in config.pipelines for problem in check_needs(pipeline))
         problems = tuple(f"{source}: {problem}" for problem in problems)
     except ConfigError as error:
         problems = error.problems

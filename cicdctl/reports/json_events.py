@@ -13,7 +13,7 @@ from cicdctl.model import Plan, Run, RunSummary, StageResult
 from cicdctl.plugin_api import hookimpl
 from cicdctl.reports.document import run_document, stage_document, versioned
 
-EventSink = Callable[[Mapping[str, Any]], None]
+EventSink = Callable[[Mapping[str, Any]], object]
 
 
 class EventReport:

@@ -18,7 +18,7 @@ CHUNK_BYTES = 1 << 16
 FOLLOW_POLL_S = 0.1
 
 
-class LogView(Value):
+class LogView(Value, frozen=True, kw_only=True):
     """What of a log is wanted, and how."""
 
     follow: bool = False
@@ -54,7 +54,7 @@ def _lines(path: Path, view: LogView) -> Iterator[bytes]:
     from cicdctl.store import LogReader
 
     if view.tail is not None:
-        found = LogReader(path).tail(view.tail)
+        found = iter(LogReader(path).tail(view.tail))
     else:
         found = _whole_lines(path)
     needle = None if view.grep is None else view.grep.encode()

@@ -10,7 +10,7 @@ from cicdctl.planning import draw_graph
 from cicdctl.reports.output import print_document, print_lines, print_table
 from cicdctl.reports.text import quoted
 from cicdctl.runner.explanation import Explanation
-from cicdctl.runner.forecast import Forecast
+from cicdctl.runner.outlook import Forecast
 
 
 def print_forecast(seen: Forecast, *, json: bool, graph: bool) -> int:

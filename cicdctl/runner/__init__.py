@@ -8,7 +8,7 @@ from cicdctl.runner.request import RunRequest
 
 _HOMES = {
     "explain_stage": "explanation",
-    "forecast": "forecast",
+    "forecast": "outlook",
     "open_shell": "shell",
     "recover": "recovery",
     "resume_begun": "run",

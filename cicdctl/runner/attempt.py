@@ -8,8 +8,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from cicdctl.masking import Masker
-from cicdctl.model import Attempt, StageRequest, Value, Verdict
+from cicdctl.model import Attempt, Service, StageRequest, Value, Verdict
 from cicdctl.process import (
     Control,
     Exit,
@@ -22,7 +24,7 @@ from cicdctl.process import (
     run_process,
     start_service,
 )
-from cicdctl.runner.places import Scratch, log_path
+from cicdctl.runner.places import Scratch, file_name, log_path
 from cicdctl.runner.script import shell_argv
 from cicdctl.store import LogInfo, LogWriter
 from cicdctl.units import format_duration, format_size
@@ -38,11 +40,12 @@ class Site(Value, frozen=True, kw_only=True):
     cache_folder: Path
     environ: Mapping[str, str]
     env_allow: tuple[str, ...] = ()
+    sandbox_paths: tuple[Path, ...] = ()
     grace_s: float = 10.0
     ceiling: Limits = Limits()
 
 
-class Outcome(Value):
+class Outcome(Value, frozen=True, kw_only=True):
     """What an attempt came to; the attempt itself, and what its stage said in the two files."""
 
     attempt: Attempt
@@ -162,40 +165,47 @@ def _run_with_services(
 ) -> Exit:
     stage = request.planned.stage
     mark = f"{site.repository_id}/{request.run}/{request.planned.id}/{number}"
+    spec = ProcessSpec(
+        argv=shell_argv(request.commands),
+        cwd=worktree,
+        env=env,
+        mark=mark,
+        timeout_s=stage.timeout_s,
+        idle_timeout_s=stage.idle_timeout_s,
+        grace_s=site.grace_s,
+        limits=_limits(site, request),
+        sandbox=sandbox,
+    )
     with ExitStack() as stack:
         for service in stage.services:
-            log_file = log_path(request.run, request.planned.id, number).removesuffix(".log") + f".{service.name}.log"
-            log = stack.enter_context(LogWriter(site.state_folder / log_file))
-            masker = Masker(request.secrets)
-            port = stack.enter_context(
-                start_service(
-                    name=service.name,
-                    run=service.run,
-                    ready=service.ready,
-                    ready_timeout_s=service.ready_timeout_s,
-                    cwd=worktree,
-                    env=env,
-                    mark=mark,
-                    sandbox=sandbox,
-                    on_output=lambda chunk, log=log, masker=masker: log.write(masker.feed(chunk) if masker else chunk),
-                    control=control,
-                )
-            )
-            env[f"{_env_name(service.name)}_PORT"] = str(port)
+            port = str(_start(stack, site, request, number, service, spec, control))
+            env[f"{_env_name(service.name)}_PORT"] = port
             if len(stage.services) == 1:
-                env["PORT"] = str(port)
-        spec = ProcessSpec(
-            argv=shell_argv(request.commands),
-            cwd=worktree,
-            env=env,
-            mark=mark,
-            timeout_s=stage.timeout_s,
-            idle_timeout_s=stage.idle_timeout_s,
-            grace_s=site.grace_s,
-            limits=_limits(site, request),
-            sandbox=sandbox,
+                env["PORT"] = port
+        return run_process(replace(spec, env=env), take, control)
+
+
+def _start(
+    stack: ExitStack, site: Site, request: StageRequest, number: int, service: Service, spec: ProcessSpec, control: Control
+) -> int:
+    """Start one service with a log of its own; it lives as long as `stack`. Returns its port."""
+    relative = log_path(request.run, request.planned.id, number).removesuffix(".log") + f".{file_name(service.name)}.log"
+    log = stack.enter_context(LogWriter(site.state_folder / relative))
+    masker = Masker(request.secrets)
+    return stack.enter_context(
+        start_service(
+            name=service.name,
+            run=service.run,
+            ready=service.ready,
+            ready_timeout_s=service.ready_timeout_s,
+            cwd=spec.cwd,
+            env=spec.env,
+            mark=spec.mark,
+            on_output=lambda chunk: log.write(masker.feed(chunk) if masker else chunk),
+            sandbox=spec.sandbox,
+            control=control,
         )
-        return run_process(spec, take, control)
+    )
 
 
 def _limits(site: Site, request: StageRequest) -> Limits:

@@ -15,7 +15,7 @@ from cicdctl.project import Project
 from cicdctl.units import format_size
 
 
-class Finding(Value):
+class Finding(Value, frozen=True, kw_only=True):
     """One thing that was looked at. `fault` means runs will fail; `hint` says what to do."""
 
     subject: str
@@ -91,10 +91,12 @@ def _sandbox() -> Finding:
     from cicdctl.process import probe_sandbox
 
     support = probe_sandbox()
-    if support.level == "bwrap":
-        return Finding(subject="sandbox", level="ok", text=support.detail or "bubblewrap works")
-    hint = 'install bubblewrap; without it network = false and sandbox = "required" are refused'
-    return Finding(subject="sandbox", level="warning", text=support.detail or "no bubblewrap", hint=hint)
+    if support.bwrap:
+        return Finding(subject="sandbox", level="ok", text="bubblewrap works")
+    hint = 'install bubblewrap; without it network = false is refused'
+    level: Literal["note", "warning"] = "note" if support.landlock else "warning"
+    text = support.bwrap_problem + (f"; Landlock version {support.landlock} works" if support.landlock else "")
+    return Finding(subject="sandbox", level=level, text=text, hint=hint)
 
 
 def _limits() -> Finding:

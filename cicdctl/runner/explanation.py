@@ -10,14 +10,14 @@ from cicdctl.planning import Difference, explain
 from cicdctl.project import Project
 from cicdctl.runner.hits import is_cacheable
 from cicdctl.runner.inspection import Inspected, inspect
-from cicdctl.runner.prepare import prepare
+from cicdctl.runner.prepare import prepare, release_snapshot
 from cicdctl.runner.request import RunRequest
 
 LOOK_BACK = 50
 MAX_FILES = 10
 
 
-class Explanation(Value):
+class Explanation(Value, frozen=True, kw_only=True):
     """`earlier_run` is the nearest earlier pass, `differences` what is not as it was then, `files` changed inputs."""
 
     stage: str
@@ -37,6 +37,7 @@ def explain_stage(project: Project, request: RunRequest, stage: str) -> Explanat
     names = [name for planned in prepared.plan.stages for name in planned.stage.secrets]
     secrets, _ = project.secrets.get(names, project.environ) if names else ({}, ())
     seen = next((seen for seen in inspect(project, prepared, secrets=secrets) if seen.planned.id == stage), None)
+    release_snapshot(project, prepared)
     if seen is None:
         known = [planned.id for planned in prepared.plan.stages]
         raise UsageError(f'pipeline "{request.pipeline}" has no stage "{stage}"{near_word(stage, known)}')

@@ -15,7 +15,7 @@ from cicdctl.runner.schedule import Schedule
 from cicdctl.runner.variables import run_variables
 
 
-class Inspected(Value):
+class Inspected(Value, frozen=True, kw_only=True):
     """A stage with its identity. `hit` is a usable cached result; `unknown` names needs whose artifacts are not known."""
 
     planned: PlannedStage

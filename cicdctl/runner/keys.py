@@ -18,7 +18,7 @@ from cicdctl.runner.variables import stage_variables
 FINGERPRINT_LIMIT_S = 60.0
 
 
-class Identity(Value):
+class Identity(Value, frozen=True, kw_only=True):
     """The key of one stage, the components by name, and what the stage will see that they were made from."""
 
     key: str
@@ -35,7 +35,10 @@ class KeyMaker:
         self._prepared = prepared
         self._variables = variables
         self._secrets = secrets
-        self._fingerprints: dict[str, str] = {}
+        self._fingerprints: dict[tuple[str, ...], str] = {}
+        self._inherited = {
+            name: project.environ[name] for name in project.settings.orchestrator.env_allow if name in project.environ
+        }
         self._commands: dict[str, StageCommands] = {}
         self._platform = f"{platform.system().lower()} {platform.machine()}"
 
@@ -44,7 +47,7 @@ class KeyMaker:
         run, stage = self._prepared.run, planned.stage
         resolved = self.commands(planned)
         outputs = {name: value for result in ancestors for name, value in result.outputs.items()}
-        declared = {**resolved.env, **stage.env}
+        declared = {**self._inherited, **resolved.env, **stage.env}
         variables = {**self._variables, **stage_variables(planned, outputs)}
         texts = stage_texts(resolved.run, planned, declared)
         key, components = stage_key(
@@ -58,7 +61,7 @@ class KeyMaker:
                 outputs=outputs,
                 platform=self._platform,
                 fingerprint={
-                    command: self._fingerprint(command, {**variables, **declared})
+                    command: self._fingerprint(command, declared)
                     for command in (*resolved.fingerprint, *stage.fingerprint)
                 },
                 secrets={name: self._digest(self._secrets[name]) for name in stage.secrets if name in self._secrets},
@@ -81,8 +84,9 @@ class KeyMaker:
         return self._commands[stage.name]
 
     def _fingerprint(self, command: str, env: Mapping[str, str]) -> str:
-        """Run a command in an empty folder and return its status and output."""
-        if command not in self._fingerprints:
+        """Run a command in an empty folder and return its status and output; once per run and environment."""
+        place = (command, *(f"{name}={value}" for name, value in sorted(env.items())))
+        if place not in self._fingerprints:
             from cicdctl.process import build_environment, run_captured
 
             folder = self._project.cache_folder / "empty"
@@ -96,8 +100,8 @@ class KeyMaker:
                 )
             except (OSError, TimeoutError) as error:
                 raise StoreError(f"fingerprint command {command!r} did not end well: {error}") from error
-            self._fingerprints[command] = f"{status}:{(out + err).decode('utf-8', 'replace').strip()}"
-        return self._fingerprints[command]
+            self._fingerprints[place] = f"{status}:{(out + err).decode('utf-8', 'replace').strip()}"
+        return self._fingerprints[place]
 
     def _digest(self, secret: str) -> str:
         return hmac.new(self._project.host_key, secret.encode("utf-8", "surrogateescape"), sha256).hexdigest()

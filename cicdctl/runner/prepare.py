@@ -15,7 +15,7 @@ from cicdctl.runner.request import RunRequest
 from cicdctl.runner.variables import branch_and_tag
 
 
-class Prepared(Value):
+class Prepared(Value, frozen=True, kw_only=True):
     """A run that is not yet recorded, with everything its execution needs."""
 
     run: Run
@@ -74,6 +74,12 @@ def prepare(project: Project, request: RunRequest, *, as_run: Run | None = None)
         stage_names=tuple(planned.id for planned in plan.stages),
     )
     return Prepared(run=as_run or run, plan=plan, commit=commit, config=config, request=request)
+
+
+def release_snapshot(project: Project, prepared: Prepared) -> None:
+    """Let go of a snapshot that was only looked at."""
+    if prepared.run.snapshot:
+        project.repository.release(prepared.run.commit)
 
 
 def find_pipeline(config: Config, name: str) -> Pipeline:

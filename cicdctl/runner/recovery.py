@@ -61,8 +61,8 @@ def _end(project: Project, run: Run) -> Run:
             number=opened.number,
             verdict=Verdict.INTERRUPTED,
             reason=REASON,
-            started_at=opened.at,
-            seconds=max(0.0, now - opened.at),
+            started_at=opened.started_at,
+            seconds=max(0.0, now - opened.started_at),
             leftover_processes=killed,
             log=opened.log,
         )

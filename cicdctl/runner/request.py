@@ -10,7 +10,7 @@ import msgspec
 from cicdctl.model import TriggerKind, Value
 
 
-class RunRequest(Value):
+class RunRequest(Value, frozen=True, kw_only=True):
     """One pipeline on one revision; an empty `revision` is a snapshot of the working tree.
 
     `jobs` stages at once, 0 for one per core. `reuse_run` takes over what passed in that run of the same

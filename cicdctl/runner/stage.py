@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from cicdctl.git import Slot, WorktreePool, compile_globs
-from cicdctl.model import Coverage, StageRequest, StageResult, TestReport, Value, Verdict
+from cicdctl.model import Artifact, Coverage, StageRequest, StageResult, TestReport, Value, Verdict
 from cicdctl.process import Control, Sandbox, choose_sandbox
 from cicdctl.runner.attempt import Outcome, Sink, Site, run_attempt
 from cicdctl.runner.report_files import MAX_REPORT_BYTES, read_coverage, read_junit
-from cicdctl.store import BlobStore, DependencyCaches
+from cicdctl.store import BlobStore
+from cicdctl.store.dependency_cache import DependencyCaches
 
 MAX_REPORT_FILES = 2_000
 
@@ -48,7 +51,7 @@ def run_stage(bench: Bench, request: StageRequest, control: Control, tell: Sink)
         _wait(control, stage.retries.delay_s)
         number += 1
     attempts = tuple(outcome.attempt for outcome in outcomes)
-    return _replace(
+    return replace(
         result,
         attempts=attempts,
         log=attempts[-1].log,
@@ -93,14 +96,15 @@ def _lay_out(bench: Bench, request: StageRequest, worktree: Path) -> None:
 
 
 def _sandbox(bench: Bench, request: StageRequest, slot: Slot) -> Sandbox | None:
-    stage = request.planned.stage
+    stage, site = request.planned.stage, bench.site
+    scratch, home = site.cache_folder / "scratch", site.cache_folder / "home"
     return choose_sandbox(
         stage.sandbox,
         trusted=request.trust == "trusted",
         network=stage.network,
-        writable=(slot.path, *slot.admin_folders, bench.site.cache_folder / "scratch", bench.site.cache_folder / "home"),
-        readonly=slot.shared_folders,
-        path=bench.site.environ.get("PATH", ""),
+        writable=(slot.path, *slot.admin_folders, scratch, home),
+        readonly=(*slot.shared_folders, *site.sandbox_paths),
+        path=site.environ.get("PATH", ""),
     )
 
 
@@ -115,7 +119,7 @@ def _conclude(bench: Bench, request: StageRequest, worktree: Path, outcome: Outc
         if reason is not None:
             warnings.append(reason)
             reason = None
-        artifacts = ()
+        artifacts: tuple[Artifact, ...] = ()
         if stage.artifacts:
             missing = _missing_globs(worktree, stage.artifacts)
             if missing:
@@ -177,7 +181,7 @@ def _read_plain(worktree: Path, name: bytes) -> bytes:
 
 
 def _matching_files(worktree: Path, globs: tuple[str, ...]) -> list[bytes]:
-    from cicdctl.store import find_files
+    from cicdctl.store.matching import find_files
 
     return find_files(worktree, compile_globs(globs), globs)[:MAX_REPORT_FILES]
 
@@ -206,12 +210,4 @@ def _adjusted(outcome: Outcome, result: StageResult) -> Outcome:
     attempt = outcome.attempt
     if attempt.verdict is result.verdict:
         return outcome
-    return _replace(outcome, attempt=_replace(attempt, verdict=result.verdict, reason=result.reason))
-
-
-def _replace(value: Any, **changes: Any) -> Any:
-    from msgspec.structs import replace
-
-    return replace(value, **changes)
-
-
+    return replace(outcome, attempt=replace(attempt, verdict=result.verdict, reason=result.reason))

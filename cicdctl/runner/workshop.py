@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from cicdctl.model import Run
@@ -11,7 +12,7 @@ from cicdctl.runner.attempt import Site
 from cicdctl.runner.local import LocalExecutor
 from cicdctl.runner.prepare import Prepared
 from cicdctl.runner.stage import Bench
-from cicdctl.store import DependencyCaches
+from cicdctl.store.dependency_cache import DependencyCaches
 
 DETACHED_GRACE_S = 10.0
 FOREGROUND_GRACE_S = 2.0
@@ -41,6 +42,7 @@ def open_site(project: Project) -> Site:
         cache_folder=project.cache_folder,
         environ=project.environ,
         env_allow=settings.env_allow,
+        sandbox_paths=tuple(Path(path) for path in settings.sandbox_paths),
         grace_s=FOREGROUND_GRACE_S,
         ceiling=Limits(memory_bytes=settings.resources.max_memory_bytes, cpus=settings.resources.max_cpu_cores),
     )

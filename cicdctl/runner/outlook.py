@@ -7,11 +7,11 @@ from typing import Literal
 from cicdctl.model import Plan, Value
 from cicdctl.project import Project
 from cicdctl.runner.inspection import inspect
-from cicdctl.runner.prepare import prepare
+from cicdctl.runner.prepare import prepare, release_snapshot
 from cicdctl.runner.request import RunRequest
 
 
-class StageForecast(Value):
+class StageForecast(Value, frozen=True, kw_only=True):
     """One stage: what would become of it, and the reason."""
 
     stage: str
@@ -22,7 +22,7 @@ class StageForecast(Value):
     origin_run: int | None = None
 
 
-class Forecast(Value):
+class Forecast(Value, frozen=True, kw_only=True):
     """A plan with what would become of its stages, for the commit that was looked at."""
 
     plan: Plan
@@ -61,4 +61,5 @@ def forecast(project: Project, request: RunRequest) -> Forecast:
                 origin_run=hit.origin_run if hit else None,
             )
         )
+    release_snapshot(project, prepared)
     return Forecast(plan=prepared.plan, commit=prepared.run.commit, stages=tuple(stages))

@@ -1,0 +1,121 @@
+"""The house stands: imports only go down, and each neighbour has one door."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent / "cicdctl"
+
+# Lower floors first. A room is a module or package below `cicdctl`; rooms of one floor do not know each other.
+FLOORS: list[set[str]] = [
+    {"errors", "units", "near_words"},
+    {"model"},
+    {"kinds"},
+    {"hookspecs"},
+    {"plugin_api", "plugin_contract", "plugin_thread", "plugin_sources", "plugin_skeleton"},
+    {"config", "planning", "masking", "git", "process", "store"},
+    {"plugin_manager"},
+    {"project"},
+    {"runner"},
+    {"reports"},
+    {"commands"},
+    {"cli", "__main__"},
+]
+
+DOORS = {
+    "dulwich": {"git"},
+    "subprocess": {"process"},
+    "sqlite3": {"store"},
+    "diskcache": {"store"},
+    "tomllib": {"config"},
+    "typer": {"commands", "cli"},
+    "rich": {"reports"},
+    "pluggy": {"plugin_manager"},
+}
+FORBIDDEN = {"click", "pickle", "dulwich.porcelain", "tarfile"}
+# doctor asks the library for its version.
+ALLOWED = {("runner/doctor.py", "sqlite3")}
+
+FILES = sorted(ROOT.rglob("*.py"))
+
+
+def room_of(path: Path) -> str:
+    part = path.relative_to(ROOT).parts[0]
+    return part.removesuffix(".py")
+
+
+def floor_of(room: str) -> int:
+    for number, rooms in enumerate(FLOORS):
+        if room in rooms:
+            return number
+    raise AssertionError(f"cicdctl/{room} stands on no floor")
+
+
+def imports(path: Path) -> Iterator[tuple[str, int]]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: write imports in full"
+            yield node.module or "", node.lineno
+            if node.module == "cicdctl":
+                yield from ((f"cicdctl.{alias.name}", node.lineno) for alias in node.names)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_only_go_down(path):
+    """A module imports from its own room and from lower floors, nothing else."""
+    room = room_of(path)
+    if room == "__init__":
+        return
+    for module, line in imports(path):
+        if not module.startswith("cicdctl."):
+            continue
+        target = module.split(".")[1]
+        if target == "__version__" or target == room:
+            continue
+        assert floor_of(target) < floor_of(room), f"{path}:{line}: {room} imports {target}, which is not below it"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_each_neighbour_has_one_door(path):
+    """Libraries that touch the world are imported in the room that owns them and nowhere else."""
+    name = str(path.relative_to(ROOT))
+    for module, line in imports(path):
+        assert module not in FORBIDDEN, f"{path}:{line}: {module} is never used"
+        top = module.split(".")[0]
+        if top in DOORS and (name, top) not in ALLOWED:
+            assert room_of(path) in DOORS[top], f"{path}:{line}: {top} belongs to {DOORS[top]}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_only_reports_print(path):
+    """Printing is the reports' work; no shell is ever asked by a built string."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print":
+            assert room_of(path) == "reports", f"{path}:{node.lineno}: prints"
+        if isinstance(node, ast.keyword) and node.arg == "shell":
+            assert isinstance(node.value, ast.Constant) and isinstance(node.value.value, str), f"{path}: shell="
+
+
+def test_environment_is_read_at_the_door_only():
+    """Only the door, the project and what sits beside them read environment variables."""
+    readers = {
+        str(path.relative_to(ROOT))
+        for path in FILES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv") and isinstance(node.value, ast.Name)
+        and node.value.id == "os"
+    }
+    assert readers <= {"cli.py", "commands/names.py", "reports/choice.py", "reports/plugins.py"}
+
+
+def test_every_room_has_a_floor():
+    """A new room has to say where it stands."""
+    for path in FILES:
+        if room_of(path) != "__init__":
+            floor_of(room_of(path))
