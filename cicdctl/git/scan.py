@@ -1,0 +1,149 @@
+"""What a stage left in a worktree: compared with our own copy of the index, and undone."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from cicdctl.git.checkout import Written, change_files
+from cicdctl.git.folders import FOLDER_FLAGS, FOLDER_MODE, Folders, Trash, allow_owner, split_path
+from cicdctl.git.repository import Repository
+from cicdctl.git.trees import MODULE
+from cicdctl.git.worktree_index import WorktreeIndex, stat_words
+
+
+class Leftovers(NamedTuple):
+    """Paths that are not as they were written. Untracked folders, even ignored ones, are one row each."""
+
+    untracked: tuple[bytes, ...]
+    changed: tuple[bytes, ...]  # tracked: edited, replaced or missing
+
+    @property
+    def paths(self) -> tuple[bytes, ...]:
+        """All of them, each once, sorted."""
+        return tuple(sorted({*self.untracked, *self.changed}))
+
+
+def scan(root: Path, index: WorktreeIndex) -> Leftovers:
+    """Compare every file with the ten stat words of its index entry, and find what is not in the index.
+
+    Permissions of tracked folders are put back on the way. Nobody else may use the worktree meanwhile.
+    Raises OSError when `root` is no folder any more.
+    """
+    return _Scan(index).run(root)
+
+
+class _Scan:
+    def __init__(self, index: WorktreeIndex) -> None:
+        self.entries = index.entries()
+        self.folders = _folders_of(self.entries)
+        self.untracked: list[bytes] = []
+        self.changed: list[bytes] = []
+        self.seen: set[bytes] = set()
+
+    def run(self, root: Path) -> Leftovers:
+        stack: list[tuple[int, bytes, list[bytes]]] = []
+        try:
+            at = os.open(root, FOLDER_FLAGS)
+            stack.append((at, b"", self._look(at, b"")))
+            while stack:
+                at, prefix, below = stack[-1]
+                if not below:
+                    os.close(stack.pop()[0])
+                    continue
+                name = below.pop()
+                inside = _enter(name, at)
+                path = prefix + name + b"/"
+                stack.append((inside, path, []))
+                stack[-1][2].extend(self._look(inside, path))
+        finally:
+            for at, _, _ in stack:
+                os.close(at)
+        missing = self.entries.keys() - self.seen if len(self.seen) < len(self.entries) else ()
+        return Leftovers(tuple(sorted(self.untracked)), tuple(sorted((*self.changed, *missing))))
+
+    def _look(self, at: int, prefix: bytes) -> list[bytes]:
+        """Compare the files of one open folder; give the names of tracked folders in it."""
+        if os.fstat(at).st_mode & 0o7777 != FOLDER_MODE:
+            os.fchmod(at, FOLDER_MODE)
+        below: list[bytes] = []
+        entries, folders, seen = self.entries, self.folders, self.seen
+        with os.scandir(at) as rows:
+            for row in rows:
+                name = os.fsencode(row.name)
+                path = prefix + name
+                head = entries.get(path)
+                if head is not None:
+                    seen.add(path)
+                    mode = int.from_bytes(head[24:28], "big")
+                    if mode == MODULE:
+                        self._look_at_module(at, name, path)
+                    elif stat_words(row.stat(follow_symlinks=False), mode) != head[:40]:
+                        self.changed.append(path)
+                elif path in folders and row.is_dir(follow_symlinks=False):
+                    below.append(name)
+                elif path != b".git":
+                    self.untracked.append(path)
+        return below
+
+    def _look_at_module(self, at: int, name: bytes, path: bytes) -> None:
+        try:
+            inside = _enter(name, at)
+        except OSError:
+            self.changed.append(path)
+            return
+        try:
+            if os.fstat(inside).st_mode & 0o7777 != FOLDER_MODE:
+                os.fchmod(inside, FOLDER_MODE)
+            self.untracked += [path + b"/" + os.fsencode(below) for below in os.listdir(inside)]  # noqa: PTH208 - a descriptor
+        finally:
+            os.close(inside)
+
+
+def restore(
+    repository: Repository,
+    root: Path,
+    index: WorktreeIndex,
+    found: Leftovers,
+    trash: Trash,
+    *,
+    keep_untracked: bool = False,
+) -> Written:
+    """Undo what `scan` found: delete the untracked (unless kept), write the changed anew, never through a link.
+
+    Raises GitError or OSError when that fails; the worktree is then not clean.
+    """
+    if found.untracked and not keep_untracked:
+        with Folders(root, trash) as folders:
+            for path in found.untracked:
+                folder, name = split_path(path)
+                folders.clear(folders.find(folder), name)
+    if not found.changed:
+        return Written(index, 0)
+    entries = index.entries()
+    new = {path: (int.from_bytes(entries[path][24:28], "big"), entries[path][40:]) for path in found.changed}
+    gone = {path: mode for path, (mode, _) in new.items() if mode != MODULE}
+    return change_files(repository, root, index, gone, new, {}, trash)
+
+
+def _folders_of(entries: Mapping[bytes, bytes]) -> set[bytes]:
+    found: set[bytes] = set()
+    for path in entries:
+        end = path.rfind(b"/")
+        while end > 0 and (folder := path[:end]) not in found:
+            found.add(folder)
+            end = folder.rfind(b"/")
+    return found
+
+
+def _enter(name: bytes, at: int) -> int:
+    try:
+        return os.open(name, FOLDER_FLAGS, dir_fd=at)
+    except OSError as error:
+        if error.errno != errno.EACCES:
+            raise
+    allow_owner(name, at)
+    return os.open(name, FOLDER_FLAGS, dir_fd=at)
