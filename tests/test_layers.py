@@ -23,7 +23,8 @@ FLOORS: list[set[str]] = [
     {"runner"},
     {"reports"},
     {"commands"},
-    {"cli", "__main__"},
+    {"cli"},
+    {"__main__"},
 ]
 
 DOORS = {
@@ -34,7 +35,7 @@ DOORS = {
     "tomllib": {"config"},
     "typer": {"commands", "cli"},
     "rich": {"reports"},
-    "pluggy": {"plugin_manager"},
+    "pluggy": {"plugin_manager", "plugin_contract"},
 }
 FORBIDDEN = {"click", "pickle", "dulwich.porcelain", "tarfile"}
 # doctor asks the library for its version.

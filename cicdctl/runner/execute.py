@@ -31,7 +31,7 @@ from cicdctl.runner.keys import Identity, KeyMaker
 from cicdctl.runner.prepare import Prepared
 from cicdctl.runner.schedule import Schedule
 from cicdctl.runner.variables import run_variables
-from cicdctl.store import AttemptEnded, AttemptStarted, Recorder, RunChanged, StageChanged, StageState
+from cicdctl.store import AttemptEnded, AttemptStarted, Noted, Recorder, RunChanged, StageChanged, StageState
 
 CANCEL_POLL_S = 0.25
 FOREGROUND_GRACE_S = 2.0
@@ -62,6 +62,8 @@ class Runner:
         self._jobs = prepared.request.jobs or _default_jobs(project)
         self._signals = 0
         self._missed: str | None = None
+        self._repairing: set[str] = set()
+        self._started: set[str] = set()
 
     def execute(self) -> RunSummary:
         """Run every stage that may run, and record each end before it counts."""
@@ -150,7 +152,9 @@ class Runner:
             )
             if self._run.state is RunState.STARTING:
                 self._change(state=RunState.RUNNING)
-            self._recorder.put(StageChanged(stage=planned.id, state=StageState.RUNNING))
+            if planned.id not in self._repairing and planned.id not in self._started:
+                self._started.add(planned.id)
+                self._recorder.put(StageChanged(stage=planned.id, state=StageState.RUNNING))
             execution = self._open_executor().submit(request, self._teller(planned.id))
             self._flying[planned.id] = (planned, identity, execution)
         else:
@@ -160,6 +164,7 @@ class Runner:
         """Run stages whose cached artifacts are gone, then the one that needs them."""
         self._project.warn(f"the artifacts of {', '.join(lost)} are damaged or gone; made again")
         self._hits.forget(lost)
+        self._repairing.update(lost)
         self._schedule.redo(tuple(lost), planned)
 
     def _teller(self, stage: str) -> Any:
@@ -177,6 +182,10 @@ class Runner:
     def _take_in(self, stage: str, kind: str, facts: Mapping[str, Any]) -> None:
         if kind == "signal":
             self._take_signal(facts["number"])
+        elif kind == "finished":
+            self._land(stage)
+        elif stage in self._repairing:
+            pass  # its result is recorded already; only its artifacts are made again
         elif kind == "attempt_started":
             self._attempts[stage] = facts["number"]
             self._recorder.put(AttemptStarted(stage=stage, number=facts["number"], at=facts["at"], log=facts["log"]))
@@ -184,8 +193,6 @@ class Runner:
         elif kind == "attempt_finished":
             attempt: Attempt = facts["attempt"]
             self._recorder.put(AttemptEnded(stage=stage, attempt=attempt))
-        elif kind == "finished":
-            self._land(stage)
 
     def _land(self, stage: str) -> None:
         from cicdctl.runner.stage import LostArtifacts
@@ -193,12 +200,20 @@ class Runner:
         planned, identity, execution = self._flying.pop(stage)
         try:
             result: StageResult = execution.result()
-        except LostArtifacts:
-            self._make_again(planned, self._hits.with_artifacts(self._schedule, planned))
+        except LostArtifacts as error:
+            lost = self._hits.with_artifacts(self._schedule, planned)
+            if lost:
+                self._make_again(planned, lost)
+            else:
+                self._finish(StageResult(stage=stage, verdict=Verdict.ERROR, reason=str(error)))
             return
         result = msgspec.structs.replace(result, key=identity.key, components=identity.components)
         self._hits.remember(planned, result)
-        self._finish(result)
+        if stage in self._repairing:
+            self._recorder.put(Noted(kind="artifacts_made_again", stage=stage, detail={"verdict": result.verdict.value}))
+            self._schedule.put(result)
+        else:
+            self._finish(result)
 
     def _finish(self, result: StageResult, *, blocks: bool = False) -> None:
         """Record a result, then let it count."""

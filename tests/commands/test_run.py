@@ -407,7 +407,7 @@ def test_not_a_repository(make_project, tmp_path):
     project = make_project(unit="true")
     (tmp_path / "elsewhere").mkdir()
     told = project.cicdctl("-C", str(tmp_path / "elsewhere"), "run", "build").fails(3)
-    assert "not a git repository" in told.stderr or "no git repository" in told.stderr
+    assert "is not in a git repository" in told.stderr and "git init" in told.stderr
 
 
 def test_shell_sees_what_the_stage_saw(make_project):
@@ -447,7 +447,7 @@ run = "test -e {tmp_path}/go"
 def test_plan_and_explain(make_project):
     """plan says what would run; explain names what changed."""
     project = make_project(unit="cat file", files={"file": "1"})
-    assert "unit  run     no earlier pass with these inputs" in project.cicdctl("plan", "build").passes().stdout
+    assert "unit  run  no earlier pass with these inputs" in project.cicdctl("plan", "build").passes().stdout
     project.cicdctl("run", "build").passes()
     assert "unit  cached  passed in #1" in project.cicdctl("plan", "build").passes().stdout
     project.write("file", "2")
