@@ -1,0 +1,27 @@
+"""`.cicd.toml` in; typed values, or every problem at once with line and near word, out."""
+
+from cicdctl.config.read import read_config, read_mapping, read_operator
+from cicdctl.config.settings import (
+    Config,
+    FixerSettings,
+    FixSettings,
+    LoggingSettings,
+    NotifierSettings,
+    OrchestratorSettings,
+    ProjectSettings,
+    Settings,
+)
+
+__all__ = [
+    "Config",
+    "FixSettings",
+    "FixerSettings",
+    "LoggingSettings",
+    "NotifierSettings",
+    "OrchestratorSettings",
+    "ProjectSettings",
+    "Settings",
+    "read_config",
+    "read_mapping",
+    "read_operator",
+]

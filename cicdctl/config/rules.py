@@ -1,0 +1,91 @@
+"""Every key of `.cicd.toml`, in one tree: from it come validation, the JSON Schema and the documentation."""
+
+# ruff: noqa: E501 (one key a line, however long, is the table that people read)
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from cicdctl.config.fixing_rules import FIX, FIXER
+from cicdctl.config.names import LINE, NAME_PATTERN, check_name, check_plugin_file, check_repository
+from cicdctl.config.orchestrator_rules import ORCHESTRATOR
+from cicdctl.config.pipeline_rules import PIPELINE
+from cicdctl.config.problems import At, Problems
+from cicdctl.config.settings import LoggingSettings, LogHandlerSettings, NotifierSettings, ProjectSettings
+from cicdctl.config.shapes import Anything, Choice, Flag, Text, Whole
+from cicdctl.config.stage_rules import REF_GLOBS
+from cicdctl.config.table import Key, Many, Named, Table
+
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+EVENTS = ("started", "passed", "failed", "broken", "fixed", "still_failing", "flaky", "approval_needed", "fix_proposed", "escalated")
+
+PROJECT = Table(
+    build=ProjectSettings,
+    keys=(
+        Key(name="name", shape=LINE, doc="Name of the project. Default: the repository's folder"),
+        Key(name="repository", shape=Text(check=check_repository), doc="What to watch: a path, an https or an ssh address. Default: this repository"),
+        Key(name="submodules", shape=Flag(), doc="Check out submodules; only where the operator says so too", default="false", tighten="off"),
+        Key(name="lfs", shape=Flag(), doc="Check out files of Git LFS; only where the operator says so too", default="false", tighten="off"),
+    ),
+)
+
+
+def _check_handler(raw: Mapping[str, Any], at: At, problems: Problems) -> None:
+    if raw.get("type") == "file" and "filename" not in raw:
+        problems.add(at, 'needs "filename"')
+    for name in ("filename", "max_bytes", "backup_count"):
+        if raw.get("type") == "console" and name in raw:
+            problems.add((*at, name), "has no meaning for the console")
+
+
+HANDLER = Table(
+    build=LogHandlerSettings,
+    check=_check_handler,
+    keys=(
+        Key(name="type", shape=Choice(options=("file", "console")), doc="Where lines go", required=True),
+        Key(name="filename", shape=LINE, doc="The file; relative: in the state folder"),
+        Key(name="max_bytes", shape=Whole(at_most=2**40), doc="Size at which a new file is begun; 0: never", default="10485760"),
+        Key(name="backup_count", shape=Whole(at_most=1000), doc="Older files that are kept", default="5"),
+        Key(name="level", shape=Choice(options=LEVELS), doc="Level of this handler"),
+        Key(name="format", shape=Text(), doc="Format of this handler"),
+    ),
+)
+LOGGING = Table(
+    build=LoggingSettings,
+    keys=(
+        Key(name="level", shape=Choice(options=LEVELS), doc="Lowest level that is logged", default='"INFO"'),
+        Key(name="format", shape=Text(), doc="Format of a line, as in Python's logging", default='"%(asctime)s - %(name)s - %(levelname)s - %(message)s"'),
+        Key(name="handlers", shape=Many(of=HANDLER), doc="Where the log goes", default='[{ type = "console" }]'),
+    ),
+)
+
+NOTIFIER = Table(
+    rest=Anything(),
+    keys=(
+        Key(name="uses", shape=Text(check=check_name, pattern=NAME_PATTERN), doc="The notifier that is built in or that a plugin provides. Default: the section's own name"),
+        Key(name="on", shape=Many(of=Choice(options=EVENTS), or_one=True), doc=f"Events to tell: {', '.join(EVENTS)}", default='["broken", "fixed"]'),
+        Key(name="pipelines", shape=REF_GLOBS, doc="Globs of pipeline names; empty: all", default="[]"),
+        Key(name="branches", shape=REF_GLOBS, doc="Globs of branch names; empty: all", default="[]"),
+        Key(name="enabled", shape=Flag(), doc="false switches it off", default="true", tighten="off"),
+    ),
+)
+
+
+def _notifiers(sections: Mapping[str, dict[str, Any]]) -> tuple[NotifierSettings, ...]:
+    return tuple(NotifierSettings(name=name, **({"uses": name} | fields)) for name, fields in sections.items())
+
+
+OPERATOR_KEYS = (
+    Key(name="project", shape=PROJECT, doc="What is built", default="{}"),
+    Key(name="orchestrator", shape=ORCHESTRATOR, doc="How runs are noticed, queued and limited", default="{}"),
+    Key(name="fix", shape=FIX, doc="What fixers may do", default="{}"),
+    Key(name="fixers", shape=Named(of=FIXER, check=check_name, pattern=NAME_PATTERN), doc="Fixers by name", default="{}"),
+    Key(name="notifiers", shape=Named(of=NOTIFIER, check=check_name, pattern=NAME_PATTERN, then=_notifiers), doc="Notifiers by name", default="{}"),
+    Key(name="logging", shape=LOGGING, doc="The log of the orchestrator itself", default="{}"),
+    Key(name="plugins", shape=Many(of=Text(check=check_plugin_file)), doc="Python files of this repository that are plugins; read from trusted configuration only", default="[]"),
+)
+PIPELINES_KEY = Key(name="pipelines", shape=Named(of=PIPELINE, check=check_name, pattern=NAME_PATTERN), doc="Pipelines by name", default="{}")
+
+PROJECT_FILE = Table(keys=(OPERATOR_KEYS[0], PIPELINES_KEY, *OPERATOR_KEYS[1:]))
+OPERATOR_FILE = Table(keys=OPERATOR_KEYS, hints={"pipelines": "pipelines belong in .cicd.toml, not in the operator's own file"})

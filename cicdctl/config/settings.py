@@ -1,0 +1,245 @@
+"""What a configuration says, as frozen values with every default filled in and every unit in its name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from cicdctl.model.definition import Pipeline
+from cicdctl.model.values import Value
+
+
+class ProjectSettings(Value):
+    """What is built. `repository` None: the repository the file lies in."""
+
+    name: str | None = None
+    repository: str | None = None
+    submodules: bool = False
+    lfs: bool = False
+
+
+class CacheSettings(Value):
+    """The result cache and its blobs. An entry unused for `ttl_s` goes first; None keeps it until space is needed."""
+
+    enabled: bool = True
+    ttl_s: float | None = None
+    max_size_bytes: int = 10 * 10**9
+
+
+class ResourceSettings(Value):
+    """Ceilings over all stages of a run; None is no ceiling."""
+
+    max_memory_bytes: int | None = None
+    max_cpu_cores: float | None = None
+
+
+class MonitoringSettings(Value):
+    """How new commits are noticed. `interval_s` None: `polling_interval`; no `branches`: every branch."""
+
+    method: str = "polling"
+    interval_s: float | None = None
+    branches: tuple[str, ...] = ()
+    host: str = "127.0.0.1"
+    port: int = 8080
+    secret: str | None = None
+
+
+class TrustSettings(Value):
+    """Refs whose runs get secrets; None: the operator listed none, so only runs started by hand are trusted.
+
+    `network` is the consent that untrusted runs may use the network.
+    """
+
+    refs: tuple[str, ...] | None = None
+    network: bool = False
+
+
+class GateSettings(Value):
+    """Branches whose pushes wait for a verdict, where the pre-receive hook is installed."""
+
+    branches: tuple[str, ...] = ()
+    budget_s: float = 60.0
+
+
+class FailureHandlingSettings(Value):
+    """What happens after a failure."""
+
+    auto_fix: bool = True
+    max_retries: int = 3
+    escalate_after: int = 3
+    notify_on_failure: bool = True
+    pause_on_failure: bool = False
+
+
+class RedisSettings(Value):
+    """Where the state store `redis` is."""
+
+    host: str = "localhost"
+    port: int = 6379
+    db: int = 0
+    username: str | None = None
+    password: str | None = None
+    tls: bool = False
+
+
+class PersistenceSettings(Value):
+    """Which state store remembers runs; `disk` is the SQLite file in the repository's own folder."""
+
+    enabled: bool = True
+    backend: str = "disk"
+    redis: RedisSettings = RedisSettings()
+
+
+class OptimizationSettings(Value):
+    """Speed against caution."""
+
+    parallel_execution: bool = True
+    cache_dependencies: bool = True
+    incremental_builds: bool = False
+    skip_unchanged_tests: bool = True
+    retry_failed_tests: bool = False
+    verify_fixes: bool = True
+    thorough_health_checks: bool = False
+
+
+class OrchestratorSettings(Value):
+    """How runs are noticed, queued, limited and remembered. `timeouts` holds seconds by pipeline name."""
+
+    polling_interval_s: float = 60.0
+    max_parallel_pipelines: int = 3
+    auto_fix_enabled: bool = True
+    max_fix_retries: int = 3
+    workspace: str | None = None
+    cache: CacheSettings = CacheSettings()
+    resources: ResourceSettings = ResourceSettings()
+    timeouts: Mapping[str, float] = {}
+    monitoring: MonitoringSettings = MonitoringSettings()
+    trust: TrustSettings = TrustSettings()
+    gate: GateSettings = GateSettings()
+    min_free_bytes: int = 10**9
+    env_allow: tuple[str, ...] = ()
+    sandbox_paths: tuple[str, ...] = ()
+    failure_handling: FailureHandlingSettings = FailureHandlingSettings()
+    persistence: PersistenceSettings = PersistenceSettings()
+    optimization: OptimizationSettings = OptimizationSettings()
+
+    @property
+    def fixes_failures(self) -> bool:
+        """Whether fixers start after a failure: both switches must be on."""
+        return self.auto_fix_enabled and self.failure_handling.auto_fix
+
+    @property
+    def fix_attempts(self) -> int:
+        """Attempts per failed stage: the lower of both numbers."""
+        return min(self.max_fix_retries, self.failure_handling.max_retries)
+
+    @property
+    def watch_interval_s(self) -> float:
+        """Seconds between two looks at the watched refs."""
+        interval_s = self.monitoring.interval_s
+        return self.polling_interval_s if interval_s is None else interval_s
+
+
+class FixVerifySettings(Value):
+    """How hard a candidate fix is tested before it is offered."""
+
+    integrity: Literal["report", "required"] = "report"
+    flip: bool = True
+    repeat: int = 1
+
+
+class FixSettings(Value):
+    """What fixers as a whole may do; `protected_paths` and `protected_branches` add to those built in."""
+
+    mode: Literal["off", "explain", "propose", "auto"] = "propose"
+    auto_apply: tuple[str, ...] = ("command",)
+    stages: tuple[str, ...] = ("*",)
+    never_stages: tuple[str, ...] = ("deploy*", "release*", "publish*")
+    branches: tuple[str, ...] = ("*",)
+    timeout_s: float = 900.0
+    flake_reruns: int = 1
+    verify: FixVerifySettings = FixVerifySettings()
+    network_stages: tuple[str, ...] = ()
+    secret_stages: tuple[str, ...] = ()
+    env_allow: tuple[str, ...] = ()
+    sandbox: Literal["auto", "required", "off"] = "auto"
+    isolation: Literal["worktree", "clone"] = "worktree"
+    protected_paths: tuple[str, ...] = ()
+    allow_paths: tuple[str, ...] = ()
+    max_files: int | None = None
+    max_lines: int | None = None
+    max_size_bytes: int | None = None
+    branch_prefix: str = "cicdctl/fix/"
+    author: str | None = None
+    notes: bool = False
+    push: bool = False
+    protected_branches: tuple[str, ...] = ()
+
+
+class FixerSettings(Value):
+    """One fixer. With `run` it is a command fixer; else the plugin `uses` (default: its name) reads `options`."""
+
+    name: str
+    uses: str
+    run: tuple[str, ...] = ()
+    stages: tuple[str, ...] = ("*",)
+    paths: tuple[str, ...] = ()
+    timeout_s: float | None = None
+    network: bool = False
+    enabled: bool | Literal["auto"] = "auto"
+    options: Mapping[str, Any] = {}
+
+
+class NotifierSettings(Value):
+    """One notifier: the plugin `uses` (default: its name) reads `options`."""
+
+    name: str
+    uses: str
+    on: tuple[str, ...] = ("broken", "fixed")
+    pipelines: tuple[str, ...] = ()
+    branches: tuple[str, ...] = ()
+    enabled: bool = True
+    options: Mapping[str, Any] = {}
+
+
+class LogHandlerSettings(Value):
+    """One place the orchestrator's own log goes to."""
+
+    type: Literal["file", "console"]
+    filename: str | None = None
+    max_bytes: int = 10 * 2**20
+    backup_count: int = 5
+    level: str | None = None
+    format: str | None = None
+
+
+class LoggingSettings(Value):
+    """The log of the orchestrator itself; logs of stages are apart."""
+
+    level: str = "INFO"
+    format: str = "%(asctime)s - %(name)s - %(levelname)s - %(message)s"
+    handlers: tuple[LogHandlerSettings, ...] = (LogHandlerSettings(type="console"),)
+
+
+class Settings(Value):
+    """The operator's half of a configuration."""
+
+    project: ProjectSettings = ProjectSettings()
+    orchestrator: OrchestratorSettings = OrchestratorSettings()
+    fix: FixSettings = FixSettings()
+    fixers: tuple[FixerSettings, ...] = ()
+    notifiers: tuple[NotifierSettings, ...] = ()
+    logging: LoggingSettings = LoggingSettings()
+    plugins: tuple[str, ...] = ()
+
+
+class Config(Settings):
+    """One whole file. `document` holds the raw operator sections, for layering with others."""
+
+    pipelines: tuple[Pipeline, ...] = ()
+    source: str = ""
+    document: Mapping[str, Any] = {}
+
+    def pipeline(self, name: str) -> Pipeline | None:
+        """Return the pipeline of that name, or None."""
+        return next((pipeline for pipeline in self.pipelines if pipeline.name == name), None)
