@@ -6,15 +6,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from cicdctl.git.checkout import export
-    from cicdctl.git.globs import compile_globs
-    from cicdctl.git.pool import Slot, WorktreePool
-    from cicdctl.git.snapshot import Snapshot
-
     from cicdctl.git.commits import Commit
+    from cicdctl.git.globs import compile_globs
     from cicdctl.git.names import show_path
     from cicdctl.git.objects import MissingObject
+    from cicdctl.git.pool import Slot, WorktreePool
     from cicdctl.git.refs import Head, RefMoved
     from cicdctl.git.repository import GitProgram, Repository, open_repository
+    from cicdctl.git.snapshot import Snapshot
     from cicdctl.git.trees import TreeEntry
 
 # Loaded when first asked: the way to a cached result needs few of them.

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from cicdctl.errors import GitError
 from cicdctl.git.deltas import DamagedDelta
-from cicdctl.git.packs import MAX_OBJECT_BYTES, TYPE_NAMES, DamagedPack, Pack
+from cicdctl.git.packs import MAX_OBJECT_BYTES, TYPE_NAMES, DamagedPack, Pack, inflate_pieces
 
 # Blobs above this are meant to be read by `stream`.
 STREAM_ABOVE_BYTES = 64 << 20
@@ -64,8 +64,17 @@ class ObjectStore:
         return self._look(oid, from_pack, _loose_head)
 
     def stream(self, oid: str) -> Iterator[bytes]:
-        """Yield the content in chunks of at most 1 MB, whatever its size."""
-        return self._look(oid, lambda pack, offset: pack.stream(offset), _stream_loose)
+        """Yield the content in chunks of at most 1 MB, whatever its size. Raises as `read`."""
+
+        def from_pack(pack: Pack, offset: int) -> Iterator[bytes]:
+            pack.kind_and_size(offset)
+            return pack.stream(offset)
+
+        chunks = self._look(oid, from_pack, _stream_loose)
+        try:
+            yield from chunks
+        except (DamagedPack, DamagedDelta) as error:
+            raise _unreadable(oid, error) from error
 
     def read_many(self, oids: Iterable[str]) -> Iterator[tuple[str, bytes]]:
         """Yield (oid, content) once for each distinct id, in the order in which the packs hold them.
@@ -118,11 +127,9 @@ class ObjectStore:
             found.update(prefix[:2] + name for name in names if len(name) == whole and name.startswith(prefix[2:]))
         return sorted(found)
 
-    @property
     def folders(self) -> list[str]:
-        """The object folders: our own first, then alternates, those of alternates too."""
-        if not self._listed:
-            self._list()
+        """Give the object folders as they are now: our own first, then alternates, those of alternates too."""
+        self._list()
         return list(self._folders)
 
     def _look(
@@ -153,7 +160,7 @@ class ObjectStore:
             except (DamagedPack, zlib.error) as error:
                 damage = error
         if damage is not None:
-            raise GitError(f"object {oid} cannot be read: {damage}", hint="run: git fsck") from damage
+            raise _unreadable(oid, damage) from damage
         raise MissingObject(f"object {oid} is not in this repository", hint="a shallow or partial clone lacks it")
 
     def _list(self) -> bool:
@@ -172,10 +179,8 @@ class ObjectStore:
         before = list(self._packs)
         # Newest first, as git: that is where what people work on lies.
         kept = {path: self._packs.get(path) for path in sorted(paths, key=lambda path: -paths[path])}
-        gone = {path: pack for path, pack in self._packs.items() if path not in kept}
+        # Packs that are gone are not closed: somebody may be in the middle of reading one.
         self._packs = {path: pack or Pack(path, self.hash_bytes) for path, pack in kept.items()}
-        for pack in gone.values():
-            pack.close()
         return list(self._packs) != before
 
     def close(self) -> None:
@@ -184,6 +189,10 @@ class ObjectStore:
             pack.close()
         self._packs = {}
         self._listed = False
+
+
+def _unreadable(oid: str, damage: Exception) -> GitError:
+    return GitError(f"object {oid} cannot be read: {damage}", hint="run: git fsck")
 
 
 def _modified(row: os.DirEntry[str]) -> float:
@@ -240,7 +249,7 @@ def _read_loose(path: str, limit: int) -> tuple[bytes, bytes] | None:
     if size > limit:
         raise GitError(f"an object of {size} bytes is above the limit of {limit} bytes")
     data = head[start:]
-    if not inflate.eof:
+    if not inflate.eof and len(data) <= size:
         data += inflate.decompress(inflate.unconsumed_tail, size - len(data) + 1)
     if len(data) != size:
         raise DamagedPack(f"{path}: another size than declared")
@@ -272,18 +281,19 @@ def _stream_loose(path: str) -> Iterator[bytes] | None:
 
     def chunks() -> Iterator[bytes]:
         with file:
-            inflate = zlib.decompressobj()
-            head = inflate.decompress(file.read(4096), 256)
-            _, size, start = _parse_head(path, head)
-            given = len(head) - start
-            yield head[start:]
-            piece = inflate.unconsumed_tail or file.read(_CHUNK_BYTES)
-            while piece and not inflate.eof and given <= size:
-                chunk = inflate.decompress(piece, _CHUNK_BYTES)
-                given += len(chunk)
-                if chunk:
+            packed = iter(lambda: file.read(_CHUNK_BYTES), b"")
+            size, given = -1, 0
+            try:
+                for chunk in inflate_pieces(packed):
+                    if size < 0:
+                        _, size, start = _parse_head(path, chunk)
+                        chunk = chunk[start:]
+                    given += len(chunk)
+                    if given > size:
+                        break
                     yield chunk
-                piece = inflate.unconsumed_tail or file.read(_CHUNK_BYTES)
+            except zlib.error as error:
+                raise DamagedPack(f"{path}: {error}") from error
             if given != size:
                 raise DamagedPack(f"{path}: another size than declared")
 

@@ -185,19 +185,16 @@ class Pack:
                 yield data[at : at + _CHUNK_BYTES]
             return
         view = self._view or self._open_pack()
-        inflate = zlib.decompressobj()
+        pieces = (bytes(view[at : at + _CHUNK_BYTES]) for at in range(body, len(view), _CHUNK_BYTES))
         given = 0
-        while not inflate.eof and body < len(view):
-            piece = bytes(view[body : body + _CHUNK_BYTES])
-            body += len(piece)
-            while piece:
-                chunk = inflate.decompress(piece, _CHUNK_BYTES)
+        try:
+            for chunk in inflate_pieces(pieces):
                 given += len(chunk)
                 if given > size:
                     break
-                if chunk:
-                    yield chunk
-                piece = inflate.unconsumed_tail
+                yield chunk
+        except zlib.error as error:
+            raise DamagedPack(f"{self.index_path}: {error}") from error
         if given != size:
             raise DamagedPack(f"{self.index_path}: entry at {offset} has another size than declared")
 
@@ -281,6 +278,22 @@ def _inflate_rest(view: memoryview, at: int, size: int) -> bytes:
             parts.append(part)
             room -= len(part)
     return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def inflate_pieces(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield the content of one zlib stream in chunks of at most 1 MB; what follows the stream is ignored."""
+    inflate = zlib.decompressobj()
+    for piece in pieces:
+        while not inflate.eof:
+            chunk = inflate.decompress(piece, _CHUNK_BYTES)
+            if chunk:
+                yield chunk
+            piece = inflate.unconsumed_tail
+            # A full chunk may leave output behind although all input is taken.
+            if not piece and len(chunk) < _CHUNK_BYTES:
+                break
+        if inflate.eof:
+            return
 
 
 def _map(path: str | Path) -> mmap.mmap:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 # gitrevisions(7): where a short name is looked for, in this order.
 _RULES = ("{}", "refs/{}", "refs/tags/{}", "refs/heads/{}", "refs/remotes/{}", "refs/remotes/{}/HEAD")
-_STEP = re.compile(r"([~^])(\d*)|\^\{([a-z]*)\}")
+_STEP = re.compile(r"([~^])(?!\{)(\d*)|\^\{([a-z]*)\}")
 _BASE = re.compile(r"(?P<base>(?:[^~^@]|@(?!\{)|@$)*)(?P<at>(?:@\{[^}]*\})*)(?P<steps>(?:[~^]\d*|\^\{[a-z]*\})*)")
 _HEX = re.compile(r"[0-9a-f]{4,64}")
 _DESCRIBED = re.compile(r".+-\d+-g([0-9a-f]{4,64})")
