@@ -134,7 +134,7 @@ after_bad = "true"
 run = "sleep 0.4"
 needs = []
 [pipelines.build.stages.last]
-run = "true"
+run = "echo last"
 needs = ["other"]
 [pipelines.build.stages.cleanup]
 run = "true"
