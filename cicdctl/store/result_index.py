@@ -37,6 +37,8 @@ _NOT_DAMAGE = frozenset(
         sqlite3.SQLITE_INTERRUPT,
     )
 )
+# Of these, what may be over soon.
+_PASSING = frozenset((sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_INTERRUPT))
 # Eviction is ours; no mmap, since a file cut short would end the process with SIGBUS.
 _SETTINGS: dict[str, Any] = {
     "cull_limit": 0,
@@ -72,6 +74,7 @@ class ResultIndex:
         self._reader: sqlite3.Connection | None = None
         self._writer: diskcache.Cache | None = None
         self._inode: int | None = None
+        self._off = False
 
     def get(self, key: bytes) -> tuple[bytes, float] | None:
         """Return (value, last use in Unix seconds). Raises BadRow."""
@@ -115,17 +118,24 @@ class ResultIndex:
 
     def _guard(self, action: Callable[[], T], otherwise: T) -> T:
         with self._mutex:
+            if self._off:
+                return otherwise
             try:
                 return action()
             except sqlite3.Error as error:
                 code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & _PRIMARY
-                if code in _NOT_DAMAGE:
-                    self._quarantine.warn(f"the result cache cannot be used: {error}")
-                else:
+                if code not in _NOT_DAMAGE:
                     self._replace(f"the result cache is damaged: {error}")
+                else:
+                    self._switch_off(str(error), for_good=code not in _PASSING)
             except (StoreError, OSError) as error:
-                self._quarantine.warn(f"the result cache cannot be used: {describe(error)}")
+                self._switch_off(describe(error), for_good=True)
             return otherwise
+
+    def _switch_off(self, why: str, *, for_good: bool) -> None:
+        """Warn once; a folder that cannot be read or written is not tried again and again."""
+        self._off = for_good
+        self._quarantine.warn(f"going on without the result cache: {why}")
 
     def _get(self, key: bytes) -> tuple[bytes, float] | None:
         reader = self._open_reader()
