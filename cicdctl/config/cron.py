@@ -15,7 +15,7 @@ SHORTHANDS = {
 }
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
-_FIELDS = (
+_FIELDS: tuple[tuple[str, int, int, dict[str, int]], ...] = (
     ("minute", 0, 59, {}),
     ("hour", 0, 23, {}),
     ("day of the month", 1, 31, {}),
@@ -37,7 +37,7 @@ def parse_cron(text: str) -> tuple[frozenset[int], ...]:
     for field, (name, low, high, words) in zip(fields, _FIELDS, strict=True):
         values: set[int] = set()
         for part in field.split(","):
-            values |= _parse_part(part, name, low, high, words)
+            values.update(_parse_part(part, name, low, high, words))
         parsed.append(frozenset(values))
     parsed[4] = frozenset(value % 7 for value in parsed[4])
     if fields[4].startswith("*") and not any(
@@ -79,7 +79,7 @@ def check_timezone(name: str) -> str | None:
     return None
 
 
-def _parse_part(part: str, name: str, low: int, high: int, words: dict[str, int]) -> range | set[int]:
+def _parse_part(part: str, name: str, low: int, high: int, words: dict[str, int]) -> range:
     span, slash, step_text = part.partition("/")
     if slash and not (_is_number(step_text) and int(step_text) > 0):
         raise ValueError(f"{name}: a step is a number above 0, not {quote(step_text)}")

@@ -64,7 +64,7 @@ def decode(data: bytes, source: str) -> str:
     text = text.replace("\r\n", "\n")
     if "\r" in text:
         line, column = _place(text, text.index("\r"))
-        raise ConfigError((f"{source}:{line}:{column}: a carriage return without a newline; save it with \\n line ends",))
+        raise ConfigError((f"{source}:{line}:{column}: a carriage return alone; save it with \\n line ends",))
     return text
 
 
@@ -87,7 +87,9 @@ def _check_limits(text: str, source: str) -> None:
         depth += (token in "[{") - (token in "]}")
         if dots > MOST_DOTS or depth > MOST_LEVELS:
             line, column = _place(text, offset)
-            what = f"a key with more than {MOST_DOTS} dots" if dots > MOST_DOTS else f"nested deeper than {MOST_LEVELS} levels"
+            what = f"nested deeper than {MOST_LEVELS} levels"
+            if dots > MOST_DOTS:
+                what = f"a key with more than {MOST_DOTS} dots"
             raise ConfigError((f"{source}:{line}:{column}: {what}",))
 
 

@@ -14,6 +14,7 @@ from cicdctl.config.names import (
 )
 from cicdctl.config.settings import (
     CacheSettings,
+    ExecutorSettings,
     FailureHandlingSettings,
     GateSettings,
     MonitoringSettings,
@@ -24,17 +25,31 @@ from cicdctl.config.settings import (
     ResourceSettings,
     TrustSettings,
 )
-from cicdctl.config.shapes import Duration, Flag, Number, Size, Text, Whole
+from cicdctl.config.shapes import Anything, Duration, Flag, Number, Size, Text, Whole
 from cicdctl.config.stage_rules import REF_GLOBS
-from cicdctl.config.table import Key, Many, Named, Table
+from cicdctl.config.table import Key, Many, Named, OneOf, Table
 
 PORT = Whole(at_most=65535)
 ENV_NAMES = Many(of=Text(check=check_inherited_name, pattern=VARIABLE_PATTERN, label="a name"))
+
+OPTIONS = Named(of=Anything())
+EXECUTOR = OneOf(
+    of=(
+        Text(check=check_name, pattern=NAME_PATTERN, then=lambda name: ExecutorSettings(uses=name)),
+        Table(
+            build=ExecutorSettings,
+            rest=Anything(),
+            keys=(Key(name="uses", shape=NAME, doc="Name of the executor", required=True),),
+        ),
+    )
+)
 
 CACHE = Table(
     build=CacheSettings,
     keys=(
         Key(name="enabled", shape=Flag(), doc="Reuse results at all", default="true", tighten="off"),
+        Key(name="backend", shape=NAME, doc="`disk`, or the name of a result cache a plugin provides", default='"disk"'),
+        Key(name="options", shape=OPTIONS, doc="Options of that plugin", default="{}"),
         Key(name="ttl", field="ttl_s", shape=Duration(), doc="Results not used for this long go first", tighten="lower"),
         Key(name="max_size", field="max_size_bytes", shape=Size(), doc="Size of the cache", default='"10GB"', tighten="lower"),
     ),
@@ -50,6 +65,7 @@ MONITORING = Table(
     build=MonitoringSettings,
     keys=(
         Key(name="method", shape=NAME, doc="`polling`, `webhook`, or the name of a monitor a plugin provides", default='"polling"'),
+        Key(name="options", shape=OPTIONS, doc="Options of that plugin", default="{}"),
         Key(name="interval", field="interval_s", shape=Duration(), doc="Time between two looks. Default: `polling_interval`", tighten="higher"),
         Key(name="branches", shape=REF_GLOBS, doc="Globs of the branches to watch; empty: all", default="[]", tighten="narrower"),
         Key(name="host", shape=LINE, doc="Address to listen on", default='"127.0.0.1"'),
@@ -97,6 +113,7 @@ PERSISTENCE = Table(
     keys=(
         Key(name="enabled", shape=Flag(), doc="Remember runs after the program ends", default="true"),
         Key(name="backend", shape=NAME, doc="`disk`, or the name of a state store a plugin provides, such as `redis`", default='"disk"'),
+        Key(name="options", shape=OPTIONS, doc="Options of that plugin", default="{}"),
         Key(name="redis", shape=REDIS, doc="The Redis server", default="{}"),
     ),
 )
@@ -127,6 +144,7 @@ ORCHESTRATOR = Table(
         Key(name="monitoring", shape=MONITORING, doc="How changes are noticed", default="{}"),
         Key(name="trust", shape=TRUST, doc="Which refs are trusted", default="{}"),
         Key(name="gate", shape=GATE, doc="Pushes that wait for a verdict", default="{}"),
+        Key(name="executor", shape=EXECUTOR, doc='Where stages execute: "local", or an executor a plugin provides, with its options: { uses = "reapi", address = "…" }', default='"local"'),
         Key(name="min_free", field="min_free_bytes", shape=Size(), doc="Free disk space below which no run starts", default='"1GB"', tighten="higher"),
         Key(name="env_allow", shape=ENV_NAMES, doc="Variables a stage inherits from the environment of cicdctl", default="[]", tighten="narrower"),
         Key(name="sandbox_paths", shape=Many(of=LINE), doc="More folders that a sandboxed stage may read", default="[]", tighten="narrower"),

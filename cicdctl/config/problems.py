@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from cicdctl.model.values import Value
+from cicdctl.near_words import near_word
 
 At = tuple[str | int, ...]
 Positions = Mapping[At, tuple[int, int]]
@@ -14,9 +15,10 @@ MOST_SHOWN = 200
 # difflib costs about 20 µs a pair; a hostile file may hold 30,000 misspelt keys.
 MOST_NEAR_WORDS = 20
 LONGEST_QUOTE = 60
+MOST_KNOWN = 200
 
 
-class Problem(Value):
+class Problem(Value, frozen=True, kw_only=True):
     """What is wrong `at` a path of keys. `word` is what was written, `known` what could have been meant."""
 
     at: At
@@ -45,13 +47,14 @@ def tell(problems: Iterable[Problem], source: str, locate: Callable[[], Position
     `locate` is asked once for the places of all keys; an empty answer leaves line and column out.
     """
     positions = locate()
-    placed = sorted(((_place(problem.at, positions), problem) for problem in problems), key=lambda pair: pair[0] or (0, 0))
+    placed = [(_place(problem.at, positions), problem) for problem in problems]
+    placed.sort(key=lambda pair: pair[0] or (0, 0))
     lines = []
     for count, (place, problem) in enumerate(placed[:MOST_SHOWN]):
         where = f"{source}:{place[0]}:{place[1]}" if place else source
         path = f"{show_path(problem.at)}: " if problem.at else ""
-        near = near_word(problem.word, problem.known) if count < MOST_NEAR_WORDS else None
-        lines.append(f"{where}: {path}{problem.message}" + (f", did you mean {quote(near)}?" if near else ""))
+        near = _near(problem) if count < MOST_NEAR_WORDS else ""
+        lines.append(f"{where}: {path}{problem.message}{near}")
     if len(placed) > MOST_SHOWN:
         lines.append(f"{source}: and {len(placed) - MOST_SHOWN} more problems")
     return tuple(lines)
@@ -64,15 +67,12 @@ def _place(at: At, positions: Positions) -> tuple[int, int] | None:
     return (1, 1) if positions else None
 
 
-def near_word(word: str, known: Iterable[str]) -> str | None:
-    """Return the known word that looks most like `word`, or None when none is near."""
-    if not word or len(word) > LONGEST_QUOTE:
-        return None
-    from difflib import get_close_matches  # only errors pay for it
-
-    folded = {name.lower().replace("-", "_"): name for name in known}
-    found = get_close_matches(word.lower().replace("-", "_"), folded, n=1, cutoff=0.6)
-    return folded[found[0]] if found else None
+def _near(problem: Problem) -> str:
+    if not problem.word or len(problem.word) > LONGEST_QUOTE:
+        return ""
+    # Known words may be names from the same file: only as many and as plain ones as are worth comparing.
+    known = [word for word in problem.known[:MOST_KNOWN] if word.isprintable() and len(word) <= LONGEST_QUOTE]
+    return near_word(problem.word, known)
 
 
 def show_path(at: At) -> str:

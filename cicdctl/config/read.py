@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from cicdctl.config.document import is_deeper, parse_document
+import msgspec
+
+from cicdctl.config.document import MOST_LEVELS, is_deeper, parse_document
+from cicdctl.config.fixing_rules import CLAUDE_FIXER, FIX
 from cicdctl.config.pipelines import make_pipelines
 from cicdctl.config.problems import At, Positions, Problems, tell
 from cicdctl.config.references import check_references
@@ -14,8 +17,6 @@ from cicdctl.config.settings import Config, FixerSettings
 from cicdctl.config.shapes import WRONG
 from cicdctl.config.table import Table
 from cicdctl.errors import ConfigError
-
-MOST_LEVELS = 64
 
 
 def read_config(data: bytes | str, *, source: str) -> Config:
@@ -42,7 +43,7 @@ def _read(raw: Mapping[str, Any], source: str, table: Table, text: str | None) -
     fields = table.read(raw, (), problems)
     if table is PROJECT_FILE:
         check_references(raw, problems)
-        _check_outside(raw, (), table, problems)
+        _check_outside(raw, problems)
     if problems:
         raise ConfigError(tell(problems.found, source, lambda: _locate(text)))
     assert fields is not WRONG, "a wrong value without a problem"
@@ -60,8 +61,6 @@ def make_config(fields: dict[str, Any], raw: Mapping[str, Any], source: str) -> 
 
 
 def _with_pipelines(config: Config, pipelines: Mapping[str, Any]) -> Config:
-    import msgspec
-
     return msgspec.structs.replace(config, pipelines=make_pipelines(pipelines, config.orchestrator))
 
 
@@ -72,7 +71,8 @@ def make_fixers(sections: Mapping[str, dict[str, Any]]) -> tuple[FixerSettings, 
     for name, fields in sections.items():
         common = {key: value for key, value in fields.items() if key in known and key != "options"}
         options = {key: value for key, value in fields.items() if key not in known} | fields.get("options", {})
-        fixers.append(FixerSettings(name=name, **({"uses": "command" if "run" in fields else name} | common), options=options))
+        common.setdefault("uses", "command" if "run" in fields else name)
+        fixers.append(FixerSettings(name=name, options=options, **common))
     return tuple(fixers)
 
 
@@ -84,22 +84,15 @@ def _locate(text: str | None) -> Positions:
     return find_positions(text)
 
 
-def _check_outside(raw: Any, at: At, table: Table, problems: Problems) -> None:
+def _check_outside(raw: Mapping[str, Any], problems: Problems) -> None:
     """Refuse keys that would let a repository move the fixer's endpoint or take its key (CVE-2026-21852)."""
-    from cicdctl.config.fixing_rules import CLAUDE_OPTIONS, FIX
-
-    outside = {key.name for key in (*CLAUDE_OPTIONS, *FIX.keys) if key.outside}
-    message = "belongs in the operator's own configuration, never in .cicd.toml"
-    for section, keys in (("fix", outside & {"push"}), *((("fixers", name), outside - {"push"}) for name in _names(raw))):
-        path = (section,) if isinstance(section, str) else section
-        values = raw
-        for part in path:
-            values = values.get(part) if isinstance(values, Mapping) else None
-        for name in sorted(keys):
-            if isinstance(values, Mapping) and name in values:
-                problems.add((*path, name), message)
-
-
-def _names(raw: Mapping[str, Any]) -> list[str]:
+    sections: list[tuple[At, Any, Table]] = [(("fix",), raw.get("fix"), FIX)]
     fixers = raw.get("fixers")
-    return [str(name) for name in fixers] if isinstance(fixers, Mapping) else []
+    if isinstance(fixers, Mapping):
+        sections += [(("fixers", name), section, CLAUDE_FIXER) for name, section in fixers.items()]
+    for at, section, table in sections:
+        if not isinstance(section, Mapping):
+            continue
+        for key in table.keys:
+            if key.outside and key.name in section:
+                problems.add((*at, key.name), "belongs in the operator's own configuration, never in .cicd.toml")

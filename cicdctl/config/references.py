@@ -11,7 +11,7 @@ from cicdctl.config.shapes import kind_of
 
 def check_references(raw: Mapping[str, Any], problems: Problems) -> None:
     """Note every name that leads nowhere. Takes the raw mapping, so that it also works on a broken file."""
-    pipelines = raw.get("pipelines")
+    pipelines: Any = raw.get("pipelines")
     if kind_of(pipelines) != "table":
         return
     after: dict[str, str] = {}
@@ -42,7 +42,8 @@ def _check_needs(pipeline: str, stages: Any, problems: Problems) -> None:
             if need == name:
                 problems.add(at, "a stage cannot need itself")
             elif need not in stages:
-                problems.add(at, f"there is no stage {quote(need)}", word=need, known=(other for other in stages if other != name))
+                others = (other for other in stages if other != name)
+                problems.add(at, f"there is no stage {quote(need)}", word=need, known=others)
 
 
 def _each(needs: Any) -> Iterator[tuple[tuple[int, ...], Any]]:

@@ -9,7 +9,7 @@ from cicdctl.model.definition import Pipeline
 from cicdctl.model.values import Value
 
 
-class ProjectSettings(Value):
+class ProjectSettings(Value, frozen=True, kw_only=True):
     """What is built. `repository` None: the repository the file lies in."""
 
     name: str | None = None
@@ -18,25 +18,28 @@ class ProjectSettings(Value):
     lfs: bool = False
 
 
-class CacheSettings(Value):
+class CacheSettings(Value, frozen=True, kw_only=True):
     """The result cache and its blobs. An entry unused for `ttl_s` goes first; None keeps it until space is needed."""
 
     enabled: bool = True
+    backend: str = "disk"
+    options: Mapping[str, Any] = {}
     ttl_s: float | None = None
     max_size_bytes: int = 10 * 10**9
 
 
-class ResourceSettings(Value):
+class ResourceSettings(Value, frozen=True, kw_only=True):
     """Ceilings over all stages of a run; None is no ceiling."""
 
     max_memory_bytes: int | None = None
     max_cpu_cores: float | None = None
 
 
-class MonitoringSettings(Value):
+class MonitoringSettings(Value, frozen=True, kw_only=True):
     """How new commits are noticed. `interval_s` None: `polling_interval`; no `branches`: every branch."""
 
     method: str = "polling"
+    options: Mapping[str, Any] = {}
     interval_s: float | None = None
     branches: tuple[str, ...] = ()
     host: str = "127.0.0.1"
@@ -44,7 +47,14 @@ class MonitoringSettings(Value):
     secret: str | None = None
 
 
-class TrustSettings(Value):
+class ExecutorSettings(Value, frozen=True, kw_only=True):
+    """Where stages execute: `local`, or an executor that a plugin provides."""
+
+    uses: str = "local"
+    options: Mapping[str, Any] = {}
+
+
+class TrustSettings(Value, frozen=True, kw_only=True):
     """Refs whose runs get secrets; None: the operator listed none, so only runs started by hand are trusted.
 
     `network` is the consent that untrusted runs may use the network.
@@ -54,14 +64,14 @@ class TrustSettings(Value):
     network: bool = False
 
 
-class GateSettings(Value):
+class GateSettings(Value, frozen=True, kw_only=True):
     """Branches whose pushes wait for a verdict, where the pre-receive hook is installed."""
 
     branches: tuple[str, ...] = ()
     budget_s: float = 60.0
 
 
-class FailureHandlingSettings(Value):
+class FailureHandlingSettings(Value, frozen=True, kw_only=True):
     """What happens after a failure."""
 
     auto_fix: bool = True
@@ -71,7 +81,7 @@ class FailureHandlingSettings(Value):
     pause_on_failure: bool = False
 
 
-class RedisSettings(Value):
+class RedisSettings(Value, frozen=True, kw_only=True):
     """Where the state store `redis` is."""
 
     host: str = "localhost"
@@ -82,15 +92,16 @@ class RedisSettings(Value):
     tls: bool = False
 
 
-class PersistenceSettings(Value):
+class PersistenceSettings(Value, frozen=True, kw_only=True):
     """Which state store remembers runs; `disk` is the SQLite file in the repository's own folder."""
 
     enabled: bool = True
     backend: str = "disk"
+    options: Mapping[str, Any] = {}
     redis: RedisSettings = RedisSettings()
 
 
-class OptimizationSettings(Value):
+class OptimizationSettings(Value, frozen=True, kw_only=True):
     """Speed against caution."""
 
     parallel_execution: bool = True
@@ -102,7 +113,7 @@ class OptimizationSettings(Value):
     thorough_health_checks: bool = False
 
 
-class OrchestratorSettings(Value):
+class OrchestratorSettings(Value, frozen=True, kw_only=True):
     """How runs are noticed, queued, limited and remembered. `timeouts` holds seconds by pipeline name."""
 
     polling_interval_s: float = 60.0
@@ -116,6 +127,7 @@ class OrchestratorSettings(Value):
     monitoring: MonitoringSettings = MonitoringSettings()
     trust: TrustSettings = TrustSettings()
     gate: GateSettings = GateSettings()
+    executor: ExecutorSettings = ExecutorSettings()
     min_free_bytes: int = 10**9
     env_allow: tuple[str, ...] = ()
     sandbox_paths: tuple[str, ...] = ()
@@ -140,7 +152,7 @@ class OrchestratorSettings(Value):
         return self.polling_interval_s if interval_s is None else interval_s
 
 
-class FixVerifySettings(Value):
+class FixVerifySettings(Value, frozen=True, kw_only=True):
     """How hard a candidate fix is tested before it is offered."""
 
     integrity: Literal["report", "required"] = "report"
@@ -148,7 +160,7 @@ class FixVerifySettings(Value):
     repeat: int = 1
 
 
-class FixSettings(Value):
+class FixSettings(Value, frozen=True, kw_only=True):
     """What fixers as a whole may do; `protected_paths` and `protected_branches` add to those built in."""
 
     mode: Literal["off", "explain", "propose", "auto"] = "propose"
@@ -176,7 +188,7 @@ class FixSettings(Value):
     protected_branches: tuple[str, ...] = ()
 
 
-class FixerSettings(Value):
+class FixerSettings(Value, frozen=True, kw_only=True):
     """One fixer. With `run` it is a command fixer; else the plugin `uses` (default: its name) reads `options`."""
 
     name: str
@@ -190,7 +202,7 @@ class FixerSettings(Value):
     options: Mapping[str, Any] = {}
 
 
-class NotifierSettings(Value):
+class NotifierSettings(Value, frozen=True, kw_only=True):
     """One notifier: the plugin `uses` (default: its name) reads `options`."""
 
     name: str
@@ -202,7 +214,7 @@ class NotifierSettings(Value):
     options: Mapping[str, Any] = {}
 
 
-class LogHandlerSettings(Value):
+class LogHandlerSettings(Value, frozen=True, kw_only=True):
     """One place the orchestrator's own log goes to."""
 
     type: Literal["file", "console"]
@@ -213,7 +225,7 @@ class LogHandlerSettings(Value):
     format: str | None = None
 
 
-class LoggingSettings(Value):
+class LoggingSettings(Value, frozen=True, kw_only=True):
     """The log of the orchestrator itself; logs of stages are apart."""
 
     level: str = "INFO"
@@ -221,7 +233,7 @@ class LoggingSettings(Value):
     handlers: tuple[LogHandlerSettings, ...] = (LogHandlerSettings(type="console"),)
 
 
-class Settings(Value):
+class Settings(Value, frozen=True, kw_only=True):
     """The operator's half of a configuration."""
 
     project: ProjectSettings = ProjectSettings()
@@ -233,7 +245,7 @@ class Settings(Value):
     plugins: tuple[str, ...] = ()
 
 
-class Config(Settings):
+class Config(Settings, frozen=True, kw_only=True):
     """One whole file. `document` holds the raw operator sections, for layering with others."""
 
     pipelines: tuple[Pipeline, ...] = ()
