@@ -122,6 +122,8 @@ class WorktreePool:
                 slot = self._prepare(home, wanted, lock)
             finally:
                 if slot is None:
+                    if not home.notes.is_dir():
+                        home.lock_path.unlink(missing_ok=True)
                     os.close(lock)
             if slot is not None:
                 return slot
