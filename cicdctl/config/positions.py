@@ -39,13 +39,12 @@ class _Scanner:
     def scan(self) -> None:
         table: At = ()
         while self.now is not None:
-            if self._is("\n"):
-                self._take()
-            elif self._is("["):
+            if self._is("["):
                 table = self._header()
-            else:
+            elif not self._is("\n"):
                 self._pair(table)
             self._skip_line()
+            self._take()
 
     def _header(self) -> At:
         self._take()
