@@ -1,0 +1,111 @@
+"""State, cache, blobs, logs, secrets and locks: everything that is remembered on disk."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cicdctl.store.backup import backup, check, last_backup, restore
+    from cicdctl.store.blobs import BlobStore
+    from cicdctl.store.cache import CachedResult, ResultCache, open_cache
+    from cicdctl.store.changes import (
+        AttemptEnded,
+        AttemptStarted,
+        Change,
+        Noted,
+        RunChanged,
+        StageChanged,
+        StageState,
+    )
+    from cicdctl.store.folders import network_file_system, refuse_network
+    from cicdctl.store.locks import Lock, is_locked, lock
+    from cicdctl.store.log_reader import LogReader
+    from cicdctl.store.log_writer import LogInfo, LogWriter
+    from cicdctl.store.recorder import Recorder
+    from cicdctl.store.secrets import Secrets
+    from cicdctl.store.sqlite_history import GreenFloor
+    from cicdctl.store.sqlite_state import OpenAttempt, SqliteState, open_state
+    from cicdctl.store.state import StaleRunner, StateStore
+
+_ROOM = "cicdctl.store."
+
+# A run that finds everything in the cache needs few of these; each is imported when it is first named.
+_HOMES = {
+    "AttemptEnded": "changes",
+    "AttemptStarted": "changes",
+    "BlobStore": "blobs",
+    "CachedResult": "cache",
+    "Change": "changes",
+    "GreenFloor": "sqlite_history",
+    "Lock": "locks",
+    "LogInfo": "log_writer",
+    "LogReader": "log_reader",
+    "LogWriter": "log_writer",
+    "Noted": "changes",
+    "OpenAttempt": "sqlite_state",
+    "Recorder": "recorder",
+    "ResultCache": "cache",
+    "RunChanged": "changes",
+    "Secrets": "secrets",
+    "SqliteState": "sqlite_state",
+    "StageChanged": "changes",
+    "StageState": "changes",
+    "StaleRunner": "state",
+    "StateStore": "state",
+    "backup": "backup",
+    "check": "backup",
+    "is_locked": "locks",
+    "last_backup": "backup",
+    "lock": "locks",
+    "network_file_system": "folders",
+    "open_cache": "cache",
+    "open_state": "sqlite_state",
+    "refuse_network": "folders",
+    "restore": "backup",
+}
+
+__all__ = [
+    "AttemptEnded",
+    "AttemptStarted",
+    "BlobStore",
+    "CachedResult",
+    "Change",
+    "GreenFloor",
+    "Lock",
+    "LogInfo",
+    "LogReader",
+    "LogWriter",
+    "Noted",
+    "OpenAttempt",
+    "Recorder",
+    "ResultCache",
+    "RunChanged",
+    "Secrets",
+    "SqliteState",
+    "StageChanged",
+    "StageState",
+    "StaleRunner",
+    "StateStore",
+    "backup",
+    "check",
+    "is_locked",
+    "last_backup",
+    "lock",
+    "network_file_system",
+    "open_cache",
+    "open_state",
+    "refuse_network",
+    "restore",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the module that holds `name` when somebody first asks for it."""
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(_ROOM + home), name)
+    globals()[name] = value
+    return value

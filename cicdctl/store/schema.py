@@ -1,0 +1,62 @@
+"""The tables of state.db and how an older file becomes a current one."""
+
+from __future__ import annotations
+
+# "cicd" as a number: tells our file from anybody else's SQLite database.
+APPLICATION_ID = 0x63696364
+
+# The n-th entry leads from user_version n to n + 1. Append; never change one that was released.
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID",
+        # AUTOINCREMENT: a number is never given twice, even after its run was pruned, for logs are named by it.
+        """CREATE TABLE run (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            pipeline TEXT NOT NULL,
+            commit_id TEXT NOT NULL,
+            state TEXT NOT NULL,
+            verdict TEXT,
+            epoch INTEGER NOT NULL,
+            created_at REAL NOT NULL,
+            cancel_reason TEXT,
+            document TEXT NOT NULL,
+            CHECK ((state = 'done') = (verdict IS NOT NULL))
+        ) STRICT""",
+        # The verdict rides along so that the last green run of a pipeline is found in the index alone.
+        "CREATE INDEX run_by_pipeline ON run (pipeline, id DESC, verdict)",
+        "CREATE INDEX run_by_commit ON run (commit_id, id DESC)",
+        "CREATE INDEX run_by_verdict ON run (verdict, id DESC)",
+        "CREATE INDEX run_active ON run (id) WHERE state <> 'done'",
+        """CREATE TABLE stage (
+            run INTEGER NOT NULL REFERENCES run (id) ON DELETE CASCADE,
+            name TEXT NOT NULL,
+            state TEXT NOT NULL,
+            verdict TEXT,
+            document TEXT,
+            PRIMARY KEY (run, name),
+            CHECK ((state = 'done') = (verdict IS NOT NULL) AND (verdict IS NULL) = (document IS NULL))
+        ) STRICT""",
+        """CREATE TABLE attempt (
+            run INTEGER NOT NULL REFERENCES run (id) ON DELETE CASCADE,
+            stage TEXT NOT NULL,
+            number INTEGER NOT NULL CHECK (number > 0),
+            started_at REAL NOT NULL,
+            log TEXT,
+            verdict TEXT,
+            document TEXT,
+            PRIMARY KEY (run, stage, number),
+            CHECK ((verdict IS NULL) = (document IS NULL))
+        ) STRICT""",
+        """CREATE TABLE event (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            run INTEGER NOT NULL REFERENCES run (id) ON DELETE CASCADE,
+            at REAL NOT NULL,
+            kind TEXT NOT NULL,
+            stage TEXT,
+            detail TEXT NOT NULL
+        ) STRICT""",
+        "CREATE INDEX event_by_run ON event (run, id)",
+    ),
+)
+
+LATEST = len(MIGRATIONS)

@@ -1,0 +1,157 @@
+"""One change becomes rows and an event, inside somebody's transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from cicdctl.model import Attempt, Run, RunState, StageResult
+from cicdctl.store.changes import (
+    AttemptEnded,
+    AttemptStarted,
+    Change,
+    RunChanged,
+    StageChanged,
+    StageState,
+    next_run,
+)
+from cicdctl.store.documents import clean, decode, encode
+
+_NOTHING: Mapping[str, Any] = {}
+_EVENT_OF_STATE = {RunState.RUNNING: "run_started", RunState.DONE: "run_finished"}
+
+
+def read_run(connection: sqlite3.Connection, number: int) -> Run | None:
+    """Read one run; None when there is none."""
+    row = connection.execute("SELECT document FROM run WHERE id = ?", (number,)).fetchone()
+    return None if row is None else decode(row[0], Run, what=f"run #{number}")
+
+
+def write_run(connection: sqlite3.Connection, run: Run) -> None:
+    """Bring the run's row up to date; its columns are copies of what its document says, for the indexes."""
+    connection.execute(
+        "UPDATE run SET state = ?, verdict = ?, epoch = ?, document = ? WHERE id = ?",
+        (run.state, run.verdict, run.epoch, encode(run), run.number),
+    )
+
+
+def write_event(
+    connection: sqlite3.Connection, run: int, kind: str, stage: str | None = None, detail: Mapping[str, Any] = _NOTHING
+) -> None:
+    """Append to the history."""
+    connection.execute(
+        "INSERT INTO event (run, at, kind, stage, detail) VALUES (?, ?, ?, ?, ?)",
+        (run, time.time(), clean(kind), None if stage is None else clean(stage), encode(detail)),
+    )
+
+
+def apply_change(connection: sqlite3.Connection, run: Run, change: Change) -> Run:
+    """Write one change and its event; give the run as it is afterwards. ValueError when it is impossible."""
+    if isinstance(change, RunChanged):
+        return _change_run(connection, run, change)
+    if isinstance(change, StageChanged):
+        _change_stage(connection, run.number, change)
+    elif isinstance(change, AttemptStarted):
+        _start_attempt(connection, run.number, change)
+    elif isinstance(change, AttemptEnded):
+        _end_attempt(connection, run.number, clean(change.stage), change.attempt)
+    else:
+        write_event(connection, run.number, change.kind, change.stage, change.detail)
+    return run
+
+
+def _change_run(connection: sqlite3.Connection, run: Run, change: RunChanged) -> Run:
+    new = next_run(run, change)
+    write_run(connection, new)
+    if new.state is run.state:
+        write_event(connection, run.number, "run_changed")
+        return new
+    detail = {"verdict": new.verdict, "reason": new.reason} if new.verdict else {}
+    write_event(connection, run.number, _EVENT_OF_STATE.get(new.state, f"run_{new.state}"), detail=detail)
+    return new
+
+
+def _change_stage(connection: sqlite3.Connection, run: int, change: StageChanged) -> None:
+    name = clean(change.name)
+    row = connection.execute("SELECT state FROM stage WHERE run = ? AND name = ?", (run, name)).fetchone()
+    if row is not None and (row[0] == StageState.DONE or change.state is StageState.RUNNING):
+        raise ValueError(f"stage '{name}' of run #{run} is already {row[0]}")
+    result = change.result
+    if result is None:
+        connection.execute("INSERT INTO stage (run, name, state) VALUES (?, ?, ?)", (run, name, change.state))
+        write_event(connection, run, "stage_started", name)
+        return
+    for attempt in result.attempts:
+        _keep_attempt(connection, run, name, attempt)
+    connection.execute(
+        """INSERT INTO stage (run, name, state, verdict, document) VALUES (?, ?, ?, ?, ?)
+           ON CONFLICT (run, name) DO UPDATE SET state = excluded.state, verdict = excluded.verdict,
+           document = excluded.document""",
+        (run, name, change.state, result.verdict, _stage_document(result)),
+    )
+    write_event(connection, run, "stage_finished", name, _stage_facts(result))
+
+
+def _stage_document(result: StageResult) -> str:
+    import msgspec
+
+    # Attempts have rows of their own, which outlive the runner that made them.
+    return encode(msgspec.structs.replace(result, attempts=()))
+
+
+def _stage_facts(result: StageResult) -> dict[str, Any]:
+    facts: dict[str, Any] = {"verdict": result.verdict, "seconds": result.seconds}
+    for name in ("cached", "flaky", "allowed_failure", "exit_code", "reason", "origin_run"):
+        value = getattr(result, name)
+        if value is not None and value is not False:
+            facts[name] = value
+    return facts
+
+
+def _start_attempt(connection: sqlite3.Connection, run: int, change: AttemptStarted) -> None:
+    stage = clean(change.stage)
+    if change.number < 1:
+        raise ValueError(f"attempts count from 1, not {change.number}")
+    known = connection.execute(
+        "SELECT 1 FROM attempt WHERE run = ? AND stage = ? AND number = ?", (run, stage, change.number)
+    ).fetchone()
+    if known is not None:
+        raise ValueError(f"attempt {change.number} of stage '{stage}' of run #{run} is already recorded")
+    log = None if change.log is None else clean(change.log)
+    connection.execute(
+        "INSERT INTO attempt (run, stage, number, started_at, log) VALUES (?, ?, ?, ?, ?)",
+        (run, stage, change.number, change.at, log),
+    )
+    write_event(connection, run, "attempt_started", stage, {"number": change.number, "log": log})
+
+
+def _end_attempt(connection: sqlite3.Connection, run: int, stage: str, attempt: Attempt) -> None:
+    changed = connection.execute(
+        """UPDATE attempt SET verdict = ?, document = ?
+           WHERE run = ? AND stage = ? AND number = ? AND verdict IS NULL""",
+        (attempt.verdict, encode(attempt), run, stage, attempt.number),
+    ).rowcount
+    if not changed:
+        raise ValueError(f"attempt {attempt.number} of stage '{stage}' of run #{run} is not open")
+    facts = {"number": attempt.number, "verdict": attempt.verdict, "exit_code": attempt.exit_code}
+    write_event(connection, run, "attempt_finished", stage, {**facts, "seconds": attempt.seconds})
+
+
+def _keep_attempt(connection: sqlite3.Connection, run: int, stage: str, attempt: Attempt) -> None:
+    """Record an attempt that came with its stage's result; one that already ended stays as it was recorded."""
+    connection.execute(
+        """INSERT INTO attempt (run, stage, number, started_at, log, verdict, document) VALUES (?, ?, ?, ?, ?, ?, ?)
+           ON CONFLICT (run, stage, number) DO UPDATE SET verdict = excluded.verdict, document = excluded.document
+           WHERE attempt.verdict IS NULL""",
+        (
+            run,
+            stage,
+            attempt.number,
+            attempt.started_at,
+            None if attempt.log is None else clean(attempt.log),
+            attempt.verdict,
+            encode(attempt),
+        ),
+    )

@@ -1,0 +1,230 @@
+"""The state of one repository in SQLite: the `StateStore` that is always there."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from types import TracebackType
+
+import msgspec
+
+from cicdctl.errors import StoreError
+from cicdctl.model import Attempt, Event, Run, RunFilter, RunState, RunSummary, StageResult, Value, Verdict
+from cicdctl.store import sqlite_history
+from cicdctl.store.changes import UNFINISHED_VERDICTS, Change, StageState
+from cicdctl.store.database import Database
+from cicdctl.store.database_open import open_database, open_reader
+from cicdctl.store.documents import clean, decode, encode
+from cicdctl.store.sqlite_changes import apply_change, read_run, write_event, write_run
+from cicdctl.store.sqlite_history import GreenFloor
+from cicdctl.store.state import StaleRunner
+
+_MOST_ROWS = 2**63 - 1
+
+
+class OpenAttempt(Value, frozen=True, kw_only=True):
+    """An attempt that started and has no end yet; `log` is relative to the state folder."""
+
+    stage: str
+    number: int
+    started_at: float
+    log: str | None = None
+
+
+class SqliteState:
+    """Keeps the contract of `StateStore`, and answers more questions than it must."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def begin(self, run: Run) -> Run:
+        """See `StateStore.begin`."""
+        if (run.state is RunState.DONE) != (run.verdict is not None):
+            raise ValueError("a run has a verdict when it is done, and only then")
+        run = msgspec.structs.replace(run, number=0, epoch=1)
+        with self._database.transaction() as connection:
+            number = connection.execute(
+                """INSERT INTO run (pipeline, commit_id, state, verdict, epoch, created_at, document)
+                   VALUES (?, ?, ?, ?, ?, ?, '')""",
+                (clean(run.pipeline), clean(run.commit), run.state, run.verdict, run.epoch, run.created_at),
+            ).lastrowid
+            assert number is not None
+            run = msgspec.structs.replace(run, number=number)
+            connection.execute("UPDATE run SET document = ? WHERE id = ?", (encode(run), number))
+            detail = {"pipeline": run.pipeline, "state": run.state, "trigger": run.trigger}
+            write_event(connection, number, "run_created", detail=detail)
+        return run
+
+    def apply(self, changes: Sequence[Change], *, run: int, epoch: int) -> None:
+        """See `StateStore.apply`."""
+        with self._database.transaction() as connection:
+            current = read_run(connection, run)
+            if current is None:
+                raise ValueError(f"there is no run #{run}")
+            if current.epoch != epoch:
+                raise StaleRunner(
+                    f"run #{run} was taken over by another runner", hint="this one stops; the other goes on"
+                )
+            for change in changes:
+                current = apply_change(connection, current, change)
+
+    def runs(self, wanted: RunFilter) -> list[Run]:
+        """See `StateStore.runs`."""
+        conditions, values = _conditions(wanted)
+        where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+        rows = self._database.query(
+            f"SELECT id, document FROM run{where} ORDER BY id DESC LIMIT ?", (*values, max(0, wanted.limit))
+        )
+        return [decode(document, Run, what=f"run #{number}") for number, document in rows]
+
+    def load(self, number: int) -> RunSummary | None:
+        """See `StateStore.load`."""
+        if abs(number) > _MOST_ROWS:
+            return None
+        with self._database.snapshot() as connection:
+            run = read_run(connection, number)
+            if run is None:
+                return None
+            stages = connection.execute(
+                "SELECT name, document FROM stage WHERE run = ? AND document IS NOT NULL ORDER BY rowid", (number,)
+            ).fetchall()
+            attempts = connection.execute(
+                "SELECT stage, document FROM attempt WHERE run = ? AND document IS NOT NULL ORDER BY stage, number",
+                (number,),
+            ).fetchall()
+        return RunSummary(run=run, stages=_join(run, stages, attempts))
+
+    def events(self, *, run: int | None = None, after: int = 0, limit: int = 1000) -> list[Event]:
+        """See `StateStore.events`."""
+        condition, values = ("", ()) if run is None else (" AND run = ?", (run,))
+        rows = self._database.query(
+            f"SELECT id, run, at, kind, stage, detail FROM event WHERE id > ?{condition} ORDER BY id LIMIT ?",
+            (after, *values, max(0, limit)),
+        )
+        return [
+            Event(id=row[0], run=row[1], at=row[2], kind=row[3], stage=row[4], detail=msgspec.json.decode(row[5]))
+            for row in rows
+        ]
+
+    def take_over(self, number: int) -> int:
+        """See `StateStore.take_over`."""
+        with self._database.transaction() as connection:
+            run = read_run(connection, number)
+            if run is None:
+                raise StoreError(f"there is no run #{number}", hint="`cicdctl runs` lists them")
+            if run.state is RunState.DONE and run.verdict is not Verdict.INTERRUPTED:
+                raise StoreError(
+                    f"run #{number} has ended: {run.verdict}", hint=f"`cicdctl rerun {number}` runs it anew"
+                )
+            waits = run.state in (RunState.QUEUED, RunState.BLOCKED)
+            state = run.state if waits else RunState.STARTING
+            run = msgspec.structs.replace(run, epoch=run.epoch + 1, state=state)
+            if not waits:
+                run = msgspec.structs.replace(run, verdict=None, reason=None, finished_at=None, cancel_requested=False)
+                connection.execute("UPDATE run SET cancel_reason = NULL WHERE id = ?", (number,))
+            write_run(connection, run)
+            connection.execute(
+                "DELETE FROM stage WHERE run = ? AND (state = ? OR verdict IN (?, ?, ?))",
+                (number, StageState.RUNNING, *UNFINISHED_VERDICTS),
+            )
+            write_event(connection, number, "run_taken_over", detail={"epoch": run.epoch})
+        return run.epoch
+
+    def request_cancel(self, number: int, reason: str) -> bool:
+        """See `StateStore.request_cancel`."""
+        with self._database.transaction() as connection:
+            run = read_run(connection, number)
+            if run is None or run.state is RunState.DONE:
+                return False
+            if not run.cancel_requested:
+                write_run(connection, msgspec.structs.replace(run, cancel_requested=True))
+                connection.execute("UPDATE run SET cancel_reason = ? WHERE id = ?", (clean(reason), number))
+                write_event(connection, number, "cancel_requested", detail={"reason": reason})
+        return True
+
+    def cancel_reason(self, number: int) -> str | None:
+        """Give the reason for which the run is asked to end; None when it is not. Cheap: asked every 250 ms."""
+        rows = self._database.query("SELECT cancel_reason FROM run WHERE id = ?", (number,))
+        return rows[0][0] if rows else None
+
+    def open_attempts(self, number: int) -> list[OpenAttempt]:
+        """List the attempts of a run that have not ended: being executed, or left by a runner that died."""
+        rows = self._database.query(
+            """SELECT stage, number, started_at, log FROM attempt WHERE run = ? AND verdict IS NULL
+               ORDER BY stage, number""",
+            (number,),
+        )
+        return [OpenAttempt(stage=row[0], number=row[1], started_at=row[2], log=row[3]) for row in rows]
+
+    def recent_results(self, pipeline: str, stage: str, limit: int) -> list[tuple[int, StageResult]]:
+        """Give what a stage did in the newest runs of a pipeline, newest first, with the run numbers.
+
+        Looks at the newest thousand runs at most.
+        """
+        return sqlite_history.recent_results(self._database, pipeline, stage, limit)
+
+    def latest_per_pipeline(self, limit: int) -> dict[str, list[Run]]:
+        """Give the newest `limit` runs of every pipeline, by its name in order."""
+        return sqlite_history.latest_per_pipeline(self._database, limit)
+
+    def green_floor(self) -> GreenFloor:
+        """Name what the last green run of each pipeline and every active run need from the cache."""
+        return sqlite_history.green_floor(self._database)
+
+    def prune(self, keep_last: int, max_age_s: float | None = None, *, keep: Collection[int] = ()) -> list[int]:
+        """Forget old runs and return their numbers, whose logs may go.
+
+        A run goes when it is done, not among the newest `keep_last` of its pipeline, older than
+        `max_age_s` (None: whatever its age), not the last green one of its pipeline and not in `keep`.
+        Works in batches with pauses, so that others may write in between.
+        """
+        return sqlite_history.prune(self._database, keep_last, max_age_s, keep)
+
+    def close(self) -> None:
+        """See `StateStore.close`."""
+        self._database.close()
+
+    def __enter__(self) -> SqliteState:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def open_state(folder: Path, *, read_only: bool = False) -> SqliteState:
+    """Open the state kept in `folder`, which is created when it is not there.
+
+    `read_only` creates nothing: a repository without state has no runs. Raises StoreError, see
+    `database_open.open_database`.
+    """
+    return SqliteState(open_reader(folder) if read_only else open_database(folder))
+
+
+def _conditions(wanted: RunFilter) -> tuple[list[str], list[str | int]]:
+    conditions: list[str] = []
+    values: list[str | int] = []
+    for column, value in (("pipeline", wanted.pipeline), ("commit_id", wanted.commit), ("verdict", wanted.verdict)):
+        if value is not None:
+            conditions.append(f"{column} = ?")
+            values.append(clean(value))
+    if wanted.active is not None:
+        conditions.append("state <> 'done'" if wanted.active else "state = 'done'")
+    if wanted.before is not None:
+        conditions.append("id < ?")
+        values.append(wanted.before)
+    return conditions, values
+
+
+def _join(run: Run, stages: list[tuple[str, str]], attempts: list[tuple[str, str]]) -> tuple[StageResult, ...]:
+    tries: dict[str, list[Attempt]] = {}
+    for stage, document in attempts:
+        attempt = decode(document, Attempt, what=f"an attempt of '{stage}' in run #{run.number}")
+        tries.setdefault(stage, []).append(attempt)
+    place = {clean(name): index for index, name in enumerate(run.stage_names)}
+    results = []
+    for name, document in sorted(stages, key=lambda row: place.get(row[0], len(place))):
+        result = decode(document, StageResult, what=f"stage '{name}' in run #{run.number}")
+        results.append(msgspec.structs.replace(result, attempts=tuple(tries.get(name, ()))))
+    return tuple(results)
