@@ -124,14 +124,16 @@ class Project:
         path = self.repository.work_tree / CONFIG_NAME
         return self._read(path, CONFIG_NAME) if path.is_file() else None
 
+    def named_config_text(self) -> str:
+        """Return the text of the file that `--config` names. Raises ConfigError when it cannot be read."""
+        assert self.invocation.config_file is not None
+        return _read_file(self.invocation.config_file).decode("utf-8", "surrogateescape")
+
     def config_at(self, tree: str) -> Config:
-        """Return the configuration for a tree: `--config`, else its own `.cicd.toml`.
+        """Return the configuration of a tree, its own `.cicd.toml`.
 
         Raises ConfigError with every problem, GitError when the tree has none.
         """
-        if self.invocation.config_file is not None:
-            assert self.working_config is not None
-            return self.working_config
         data = self.repository.read_file(tree, CONFIG_NAME.encode())
         if data is None:
             raise GitError(
@@ -145,10 +147,7 @@ class Project:
         return read_config(data, source=CONFIG_NAME)
 
     def _read(self, path: Path, source: str) -> Config:
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            raise ConfigError((f"{source}: cannot be read: {error.strerror}",)) from error
+        data = _read_file(path)
         config = read_config(data, source=source)
         # The snapshot of a tree nobody edited holds the same bytes: they are not parsed twice.
         self.__dict__["_parsed"] = (data, config)
@@ -240,6 +239,13 @@ def open_project(
         project.close()
         raise
     return project
+
+
+def _read_file(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigError((f"{path}: cannot be read: {error.strerror}",)) from error
 
 
 def _load_files(project: Project) -> None:

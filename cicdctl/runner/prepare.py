@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+from msgspec.structs import replace
+
 from cicdctl.config import Config, read_config
 from cicdctl.errors import ConfigError, NotAvailable, UsageError
 from cicdctl.git import Commit, compile_globs
@@ -35,6 +37,8 @@ def prepare(project: Project, request: RunRequest, *, as_run: Run | None = None)
         commit, ref, is_snapshot = _find_commit(project, request.revision)
     else:
         commit, ref, is_snapshot = project.repository.commit(as_run.commit), as_run.ref, as_run.snapshot
+    if request.config_text is None and project.invocation.config_file is not None:
+        request = replace(request, config_text=project.named_config_text())
     config = (
         project.config_at(commit.tree)
         if request.config_text is None

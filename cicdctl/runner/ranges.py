@@ -12,6 +12,7 @@ from cicdctl.model import Run
 from cicdctl.project import Project
 from cicdctl.runner.detach import runner_argv, runner_environ
 from cicdctl.runner.prepare import prepare
+from cicdctl.runner.recovery import end_unstarted
 from cicdctl.runner.request import RunRequest
 from cicdctl.runner.run import begin_recovery, begin_run, read_secrets
 
@@ -41,7 +42,10 @@ def run_range(project: Project, request: RunRequest) -> Iterator[Run]:
         env=runner_environ(project.environ),
         at_once=min(cores, len(runs)),
     )
-    for place, _, _ in children:
+    for place, _, output in children:
         summary = project.state.load(runs[place].number)
-        if summary is not None:
+        if summary is not None and summary.run.verdict is None:
+            lines = output.decode("utf-8", "replace").strip().splitlines()
+            yield end_unstarted(project, summary.run, lines[-1] if lines else "its runner did not start")
+        elif summary is not None:
             yield summary.run

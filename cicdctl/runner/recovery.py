@@ -45,6 +45,17 @@ def run_lock(project: Project, number: int) -> Path:
     return project.state_folder / "locks" / f"run-{number}.lock"
 
 
+def end_unstarted(project: Project, run: Run, reason: str) -> Run:
+    """Record a queued run as an error because its runner never took it up."""
+    epoch = project.state.take_over(run.number)
+    change = RunChanged(state=RunState.DONE, verdict=Verdict.ERROR, reason=reason, finished_at=time.time())
+    project.state.apply([change], run=run.number, epoch=epoch)
+    project.repository.release(run.commit)
+    summary = project.state.load(run.number)
+    assert summary is not None
+    return summary.run
+
+
 def _end(project: Project, run: Run) -> Run:
     from cicdctl.process import sweep
 
