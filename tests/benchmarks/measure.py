@@ -1,0 +1,156 @@
+"""Starts one program at a time and says what it took."""
+
+from __future__ import annotations
+
+import os
+import select
+import statistics
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+POLL_S = 0.02
+OUTPUT_KEPT_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """What one run of a program took.
+
+    `peak_bytes` is the high-water mark of the program's own memory, read from /proc every `POLL_S` seconds; 0 when it was
+    not asked for. `peak_with_children_bytes` is `ru_maxrss` of wait4: the largest of the program and all it waited for.
+    """
+
+    seconds: float
+    cpu_seconds: float
+    status: int
+    output: str
+    peak_bytes: int
+    peak_with_children_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Side:
+    """One contestant: what is timed, what comes before it untimed, and what proves that it did the work."""
+
+    name: str
+    argv: Sequence[str]
+    folder: Path
+    env: Mapping[str, str]
+    check: Callable[[Sample], None]
+    prepare: Callable[[], None] = lambda: None
+    peak: bool = False
+    discard: bool = False  # output to /dev/null: for programs that print hundreds of megabytes
+
+
+@dataclass(kw_only=True)
+class Series:
+    """The samples of one side."""
+
+    side: Side
+    samples: list[Sample] = field(default_factory=list)
+
+    @property
+    def median_s(self) -> float:
+        return statistics.median(sample.seconds for sample in self.samples)
+
+    @property
+    def fastest_s(self) -> float:
+        return min(sample.seconds for sample in self.samples)
+
+    @property
+    def slowest_s(self) -> float:
+        return max(sample.seconds for sample in self.samples)
+
+    @property
+    def median_cpu_s(self) -> float:
+        return statistics.median(sample.cpu_seconds for sample in self.samples)
+
+    @property
+    def peak_bytes(self) -> int:
+        return max(sample.peak_bytes for sample in self.samples)
+
+    @property
+    def peak_with_children_bytes(self) -> int:
+        return max(sample.peak_with_children_bytes for sample in self.samples)
+
+
+class WrongResult(Exception):
+    """A program ended, but did not do what is being measured."""
+
+
+def interleave(sides: Sequence[Side], *, rounds: int, warm_ups: int) -> dict[str, Series]:
+    """Run every side once per round, in an order that turns each round. Warm-ups are checked too, but not kept.
+
+    Raises WrongResult as soon as one run did not do its work.
+    """
+    series = {side.name: Series(side=side) for side in sides}
+    for number in range(warm_ups + rounds):
+        turn = number % len(sides)
+        for side in (*sides[turn:], *sides[:turn]):
+            sample = run_once(side)
+            if number >= warm_ups:
+                series[side.name].samples.append(sample)
+    return series
+
+
+def run_once(side: Side) -> Sample:
+    """Prepare, run, check. Raises WrongResult when the exit status is not 0 or the check refuses the result."""
+    side.prepare()
+    sample = timed(side.argv, folder=side.folder, env=side.env, peak=side.peak, discard=side.discard)
+    if sample.status != 0:
+        raise WrongResult(f"{side.name}: exit status {sample.status}\n{sample.output}")
+    try:
+        side.check(sample)
+    except WrongResult as error:
+        raise WrongResult(f"{side.name}: {error}\n{sample.output}") from None
+    return sample
+
+
+def timed(
+    argv: Sequence[str], *, folder: Path, env: Mapping[str, str], peak: bool = False, discard: bool = False
+) -> Sample:
+    """Run a program from its start to its end with output to a file, as when piped, and stdin closed."""
+    target = os.open(os.devnull, os.O_WRONLY) if discard else os.memfd_create("output")
+    try:
+        began = time.perf_counter()
+        child = subprocess.Popen(
+            argv, cwd=folder, env=dict(env), stdin=subprocess.DEVNULL, stdout=target, stderr=subprocess.STDOUT
+        )
+        high_water = _watch(child.pid) if peak else 0
+        _, status, usage = os.wait4(child.pid, 0)
+        seconds = time.perf_counter() - began
+        child.returncode = os.waitstatus_to_exitcode(status)
+        output = b"" if discard else _tail(target)
+    finally:
+        os.close(target)
+    return Sample(
+        seconds=seconds,
+        cpu_seconds=usage.ru_utime + usage.ru_stime,
+        status=child.returncode,
+        output=output.decode("utf-8", "replace"),
+        peak_bytes=high_water,
+        peak_with_children_bytes=usage.ru_maxrss * 1024,
+    )
+
+
+def _watch(pid: int) -> int:
+    """Return the largest VmHWM seen, in bytes, once the process has ended; it stays to be waited for."""
+    high_water = 0
+    pidfd = os.pidfd_open(pid)
+    try:
+        while not select.select([pidfd], [], [], POLL_S)[0]:
+            status = Path(f"/proc/{pid}/status").read_text()
+            for line in status.splitlines():
+                if line.startswith("VmHWM:"):
+                    high_water = max(high_water, int(line.split()[1]) * 1024)
+    finally:
+        os.close(pidfd)
+    return high_water
+
+
+def _tail(target: int) -> bytes:
+    size = os.fstat(target).st_size
+    return os.pread(target, OUTPUT_KEPT_BYTES, max(0, size - OUTPUT_KEPT_BYTES))
