@@ -33,9 +33,10 @@ class Glob:
         self.negated = pattern.startswith(b"!")
         body = pattern[1:] if self.negated else pattern
         self.folder_only = body.endswith(b"/")
-        body = body.rstrip(b"/") if self.folder_only else body
+        body = body.removesuffix(b"/")
         anchored = b"/" in body
-        parts = [part for part in body.split(b"/") if part]
+        body = body.removeprefix(b"/")
+        parts = [b"**" if len(part) > 1 and not part.strip(b"*") else part for part in _split_names(body)]
         self.simple_name = not anchored
         if parts and not anchored and parts != [b"**"]:
             parts.insert(0, b"**")
@@ -52,6 +53,28 @@ class Glob:
         head, tail = _join(groups)
         self.regex = head + tail + rb"\Z" if parts else _NEVER
         self.below = _below(groups, self.folder_only) if parts else _NEVER
+
+
+def _split_names(body: bytes) -> list[bytes]:
+    """Split at slashes, but not inside [...]: there git takes one as a letter that fits nothing."""
+    names = [b""]
+    at = 0
+    while at < len(body):
+        letter = body[at : at + 1]
+        end = at + 1
+        if letter == b"[":
+            _, end = _translate_class(body, end)
+        elif letter == b"\\" and end < len(body):
+            end += 1
+            if body[at + 1 : end] == b"/":
+                letter = b"/"
+        if letter == b"/":
+            names.append(b"")
+        else:
+            names[-1] += body[at:end]
+        at = end
+    # An empty name ("a//b") fits no path.
+    return names if all(names) else []
 
 
 def _join(groups: list[list[bytes]]) -> tuple[bytes, bytes]:
@@ -72,7 +95,9 @@ def _below(groups: list[list[bytes]], folder_only: bool) -> bytes:
     head, _ = _join([*groups, []] if groups[-1] and len(groups) > 1 else groups)
     if len(groups) > 1 and not groups[-1]:
         # "a/**": what is in the folder, not a file of that name.
-        return head + (b"(?=/)" if head else (b"[^/]+/" if folder_only else b""))
+        if folder_only:
+            return head + (b"/" if head else b"") + b"[^/]+/"
+        return head + (b"(?=/)" if head else b"")
     return head + (b"(?=/)" if folder_only else rb"(?=/|\Z)")
 
 

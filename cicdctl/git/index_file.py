@@ -65,9 +65,12 @@ def read_index(path: Path, *, hash_bytes: int = 20) -> IndexFile:
             f"the index has version {version}, which is not supported", hint="run: git update-index --index-version 4"
         )
     _check_digest(path, data, hash_bytes)
-    parsed = _parse_quickly(data, count, hash_bytes) if version == 2 else None
-    rows, at = parsed or _parse_slowly(data, count, hash_bytes, version)
-    trees, unsupported = _parse_parts(data, at, hash_bytes)
+    try:
+        parsed = _parse_quickly(data, count, hash_bytes) if version == 2 else None
+        rows, at = parsed or _parse_slowly(data, count, hash_bytes, version)
+        trees, unsupported = _parse_parts(data, at, hash_bytes)
+    except (IndexError, ValueError) as error:
+        raise GitError(f"{str(path)!r} is damaged", hint="run: rm .git/index && git reset") from error
     entries: dict[bytes, IndexEntry] = {}
     unmerged = []
     for name, entry in rows:

@@ -107,7 +107,8 @@ def soil(git, dice: random.Random, steps: int = 25) -> None:
             elif action == "stage":
                 git.run("add", "-f", "--", os.fsencode(path), check=False)
             elif action == "touch":
-                os.utime(path, (dice.randrange(10**9), 10**9))
+                # git compares whole seconds and would miss an edit under equal ones, which we do not.
+                os.utime(path, (10**9, dice.randrange(10**9)))
             elif action == "unstage":
                 git.run("rm", "-q", "--cached", "-f", "--", os.fsencode(path), check=False)
             elif action == "rmtree" and path.parent != root:
