@@ -30,7 +30,7 @@ VERIFY = Table(
 FIX = Table(
     build=FixSettings,
     keys=(
-        Key(name="mode", shape=Choice(options=("off", "explain", "propose", "auto")), doc="How far a fix goes by itself", default='"propose"', tighten="order"),
+        Key(name="mode", shape=Choice(options=("auto", "propose", "explain", "off")), doc="How far a fix goes by itself", default='"propose"', tighten="order"),
         Key(name="auto_apply", shape=Many(of=NAME, or_one=True), doc="Fixers, or kinds of them, that `auto` may apply; never AI", default='["command"]', tighten="narrower"),
         Key(name="stages", shape=STAGE_GLOBS, doc="Globs of the stages fixers may work on", default='["*"]', tighten="narrower"),
         Key(name="never_stages", shape=STAGE_GLOBS, doc="Globs of stages they never touch", default='["deploy*", "release*", "publish*"]', tighten="add"),
@@ -58,7 +58,7 @@ FIX = Table(
 
 COMMON = (
     Key(name="uses", shape=NAME, doc="The fixer that a plugin provides. Default: the section's own name"),
-    Key(name="stages", shape=STAGE_GLOBS, doc="Globs of the stages it may work on", default='["*"]'),
+    Key(name="stages", shape=STAGE_GLOBS, doc="Globs of the stages it may work on", default='["*"]', tighten="narrower"),
     Key(name="paths", shape=GLOBS, doc="Globs of the files it may change; empty: any that is not protected", default="[]"),
     Key(name="timeout", field="timeout_s", shape=Duration(), doc="Time limit of one try"),
     Key(name="network", shape=Flag(), doc="Let it use the network", default="false"),

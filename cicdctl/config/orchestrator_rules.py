@@ -66,8 +66,8 @@ MONITORING = Table(
     keys=(
         Key(name="method", shape=NAME, doc="`polling`, `webhook`, or the name of a monitor a plugin provides", default='"polling"'),
         Key(name="options", shape=OPTIONS, doc="Options of that plugin", default="{}"),
-        Key(name="interval", field="interval_s", shape=Duration(), doc="Time between two looks. Default: `polling_interval`", tighten="higher"),
-        Key(name="branches", shape=REF_GLOBS, doc="Globs of the branches to watch; empty: all", default="[]", tighten="narrower"),
+        Key(name="interval", field="interval_s", shape=Duration(), doc="Time between two looks. Default: `polling_interval`"),
+        Key(name="branches", shape=REF_GLOBS, doc="Globs of the branches to watch; empty: all", default="[]"),
         Key(name="host", shape=LINE, doc="Address to listen on", default='"127.0.0.1"'),
         Key(name="port", shape=PORT, doc="Port to listen on; 0: any free one", default="8080"),
         Key(name="secret", shape=LINE, doc="Proves that a webhook is genuine; write `${NAME}`", secret=True),

@@ -10,7 +10,7 @@ import msgspec
 from cicdctl.config.problems import At, Problems, describe, is_bare, quote
 from cicdctl.config.shapes import WRONG, Shape, kind_of
 
-# How a pushed file may change what the operator set; `never`: not at all.
+# How a pushed file may change what the operator set; `never`: not at all, `order`: to a later choice.
 Tighten = Literal["never", "lower", "higher", "off", "on", "narrower", "add", "order"]
 
 
