@@ -45,29 +45,35 @@ class LineCounter:
     def _feed_short(self, chunk: bytes) -> list[int]:
         starts: list[int] = []
         at, wanted = 0, LINES_PER_ENTRY - self.lines % LINES_PER_ENTRY
-        left = chunk.count(b"\n")
-        self.lines += left
-        while left >= wanted:
-            at = self._after_newline(chunk, at, wanted)
-            starts.append(self.offset + at)
-            left -= wanted
-            wanted = LINES_PER_ENTRY
+        while True:
+            behind, found = self._skip_lines(chunk, at, wanted)
+            self.lines += found
+            if found < wanted:
+                break
+            starts.append(self.offset + behind)
+            at, wanted = behind, LINES_PER_ENTRY
         self._pending = len(chunk) - chunk.rfind(b"\n") - 1
         return starts
 
-    def _after_newline(self, chunk: bytes, at: int, number: int) -> int:
-        """Return the position behind newline `number` (from 1) after `at`; guesses how far, then corrects."""
-        end = min(len(chunk), at + max(1, self._guess * number // LINES_PER_ENTRY))
-        surplus = chunk.count(b"\n", at, end) - number
+    def _skip_lines(self, chunk: bytes, at: int, wanted: int) -> tuple[int, int]:
+        """Return the position behind the `wanted`-th newline after `at`, and how many there are up to `wanted`.
+
+        Guesses how far it is from the lines before, then corrects: one count instead of 64 searches.
+        """
+        end = min(len(chunk), at + max(1, self._guess * wanted // LINES_PER_ENTRY))
+        found = chunk.count(b"\n", at, end)
         position = end
-        for _ in range(surplus + 1):
+        for _ in range(found - wanted + 1):
             position = chunk.rfind(b"\n", at, position)
-        if surplus < 0:
+        if found < wanted:
             position = end - 1
-            for _ in range(-surplus):
-                position = chunk.find(b"\n", position + 1)
-        self._guess = (position + 1 - at) * LINES_PER_ENTRY // number
-        return position + 1
+        while found < wanted:
+            position = chunk.find(b"\n", position + 1)
+            if position < 0:
+                return len(chunk), found
+            found += 1
+        self._guess = (position + 1 - at) * LINES_PER_ENTRY // wanted
+        return position + 1, wanted
 
     def _feed_long(self, chunk: bytes) -> list[int]:
         starts: list[int] = []
