@@ -88,7 +88,7 @@ _NEXT: Mapping[RunState, frozenset[RunState]] = {
     RunState.DONE: frozenset(),
 }
 
-# A dead runner's skips and interruptions are no results: who takes over does those stages again.
+# No results of a stage's commands: whoever takes the run over may execute those stages again.
 UNFINISHED_VERDICTS = (Verdict.SKIPPED, Verdict.CANCELLED, Verdict.INTERRUPTED)
 
 

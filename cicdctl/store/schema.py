@@ -32,6 +32,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             name TEXT NOT NULL,
             state TEXT NOT NULL,
             verdict TEXT,
+            -- of the runner that wrote it: what a dead one left open may be written again, once
+            epoch INTEGER NOT NULL,
             document TEXT,
             PRIMARY KEY (run, name),
             CHECK ((state = 'done') = (verdict IS NOT NULL) AND (verdict IS NULL) = (document IS NULL))

@@ -54,22 +54,17 @@ class Secrets:
             self._write(known)
             return True
 
-    def get(self, names: Sequence[str], environ: Mapping[str, str]) -> dict[str, str]:
-        """Give the values of `names`: the stored one, else that of `environ`, which holds only what is allowed.
+    def get(self, names: Sequence[str], environ: Mapping[str, str]) -> tuple[dict[str, str], tuple[str, ...]]:
+        """Give the values of `names`, and those names that have none.
 
-        Raises StoreError that names every one that is in neither.
+        The stored value goes before that of `environ`, which holds only what is allowed.
         """
         if not names:
-            return {}
+            return {}, ()
         known = self._read()
-        missing = tuple(dict.fromkeys(name for name in names if name not in known and name not in environ))
-        if missing:
-            listed = ", ".join(f"'{name}'" for name in missing)
-            raise StoreError(
-                f"secret{'s' if len(missing) > 1 else ''} not set: {listed}",
-                hint=f"`cicdctl secrets set {missing[0]}` stores one",
-            )
-        return {name: known[name] if name in known else environ[name] for name in names}
+        found = {name: known.get(name, environ.get(name)) for name in names}
+        values = {name: value for name, value in found.items() if value is not None}
+        return values, tuple(name for name in found if name not in values)
 
     def _turn(self) -> Lock:
         make_private_folder(self.path.parent)

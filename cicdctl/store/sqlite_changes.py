@@ -9,6 +9,7 @@ from typing import Any
 
 from cicdctl.model import Attempt, Run, RunState, StageResult
 from cicdctl.store.changes import (
+    UNFINISHED_VERDICTS,
     AttemptEnded,
     AttemptStarted,
     Change,
@@ -52,7 +53,7 @@ def apply_change(connection: sqlite3.Connection, run: Run, change: Change) -> Ru
     if isinstance(change, RunChanged):
         return _change_run(connection, run, change)
     if isinstance(change, StageChanged):
-        _change_stage(connection, run.number, change)
+        _change_stage(connection, run, change)
     elif isinstance(change, AttemptStarted):
         _start_attempt(connection, run.number, change)
     elif isinstance(change, AttemptEnded):
@@ -73,25 +74,33 @@ def _change_run(connection: sqlite3.Connection, run: Run, change: RunChanged) ->
     return new
 
 
-def _change_stage(connection: sqlite3.Connection, run: int, change: StageChanged) -> None:
-    name = clean(change.name)
-    row = connection.execute("SELECT state FROM stage WHERE run = ? AND name = ?", (run, name)).fetchone()
-    if row is not None and (row[0] == StageState.DONE or change.state is StageState.RUNNING):
-        raise ValueError(f"stage '{name}' of run #{run} is already {row[0]}")
+def _change_stage(connection: sqlite3.Connection, run: Run, change: StageChanged) -> None:
+    name, number = clean(change.name), run.number
+    row = connection.execute(
+        "SELECT state, verdict, epoch FROM stage WHERE run = ? AND name = ?", (number, name)
+    ).fetchone()
+    if row is not None and not _may_follow(*row, epoch=run.epoch, new=change.state):
+        raise ValueError(f"stage '{name}' of run #{number} is already {row[0]}")
     result = change.result
-    if result is None:
-        connection.execute("INSERT INTO stage (run, name, state) VALUES (?, ?, ?)", (run, name, change.state))
-        write_event(connection, run, "stage_started", name)
-        return
-    for attempt in result.attempts:
-        _keep_attempt(connection, run, name, attempt)
+    for attempt in () if result is None else result.attempts:
+        _keep_attempt(connection, number, name, attempt)
+    verdict, document = (None, None) if result is None else (result.verdict, _stage_document(result))
     connection.execute(
-        """INSERT INTO stage (run, name, state, verdict, document) VALUES (?, ?, ?, ?, ?)
+        """INSERT INTO stage (run, name, state, verdict, epoch, document) VALUES (?, ?, ?, ?, ?, ?)
            ON CONFLICT (run, name) DO UPDATE SET state = excluded.state, verdict = excluded.verdict,
-           document = excluded.document""",
-        (run, name, change.state, result.verdict, _stage_document(result)),
+           epoch = excluded.epoch, document = excluded.document""",
+        (number, name, change.state, verdict, run.epoch, document),
     )
-    write_event(connection, run, "stage_finished", name, _stage_facts(result))
+    if result is None:
+        write_event(connection, number, "stage_started", name)
+    else:
+        write_event(connection, number, "stage_finished", name, _stage_facts(result))
+
+
+def _may_follow(state: str, verdict: str | None, written_by: int, *, epoch: int, new: StageState) -> bool:
+    if written_by < epoch:
+        return verdict is None or verdict in UNFINISHED_VERDICTS
+    return state == StageState.RUNNING and new is StageState.DONE
 
 
 def _stage_document(result: StageResult) -> str:

@@ -11,7 +11,7 @@ import msgspec
 from cicdctl.errors import StoreError
 from cicdctl.model import Attempt, Event, Run, RunFilter, RunState, RunSummary, StageResult, Value, Verdict
 from cicdctl.store import sqlite_history
-from cicdctl.store.changes import UNFINISHED_VERDICTS, Change, StageState
+from cicdctl.store.changes import Change
 from cicdctl.store.database import Database
 from cicdctl.store.database_open import open_database, open_reader
 from cicdctl.store.documents import clean, decode, encode
@@ -116,17 +116,13 @@ class SqliteState:
                 raise StoreError(
                     f"run #{number} has ended: {run.verdict}", hint=f"`cicdctl rerun {number}` runs it anew"
                 )
+            if run.state is RunState.DONE:
+                run = msgspec.structs.replace(run, verdict=None, reason=None, finished_at=None, cancel_requested=False)
+                connection.execute("UPDATE run SET cancel_reason = NULL WHERE id = ?", (number,))
             waits = run.state in (RunState.QUEUED, RunState.BLOCKED)
             state = run.state if waits else RunState.STARTING
             run = msgspec.structs.replace(run, epoch=run.epoch + 1, state=state)
-            if not waits:
-                run = msgspec.structs.replace(run, verdict=None, reason=None, finished_at=None, cancel_requested=False)
-                connection.execute("UPDATE run SET cancel_reason = NULL WHERE id = ?", (number,))
             write_run(connection, run)
-            connection.execute(
-                "DELETE FROM stage WHERE run = ? AND (state = ? OR verdict IN (?, ?, ?))",
-                (number, StageState.RUNNING, *UNFINISHED_VERDICTS),
-            )
             write_event(connection, number, "run_taken_over", detail={"epoch": run.epoch})
         return run.epoch
 

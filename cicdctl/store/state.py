@@ -33,7 +33,8 @@ class StateStore(Protocol):
 
         Raises StaleRunner when `epoch` is not the run's; ValueError when a change is impossible: a
         step the run's state does not allow, a stage or attempt that already ended, an attempt that
-        never started, or an unknown run. Nothing is changed then. Events: `run_<state>`,
+        never started, or an unknown run. A stage that an earlier epoch left running, skipped,
+        cancelled or interrupted may start or end again. Nothing is changed then. Events: `run_<state>`,
         `run_changed`, `stage_started`, `stage_finished`, `attempt_started`, `attempt_finished`, and
         the kind of a `Noted`.
         """
@@ -51,10 +52,10 @@ class StateStore(Protocol):
         """Raise the run's epoch and return it: who holds it may write, everybody before may not.
 
         Called before a runner is started or when its runner has died, by the holder of the run's
-        lock. A run that was running or finishing, or ended as interrupted, is `starting` again.
-        Results of its stages stay, but for those skipped, cancelled or interrupted, which are
-        forgotten; open attempts stay open. StoreError when there is no such run or it has ended.
-        Event: `run_taken_over`.
+        lock. A run that was running or finishing is `starting` again; so is one that ended as
+        interrupted, whose verdict, reason, end and wish to be cancelled are forgotten. Results of
+        stages stay and open attempts stay open. StoreError when there is no such run or it has
+        ended otherwise. Event: `run_taken_over`.
         """
 
     def request_cancel(self, number: int, reason: str) -> bool:
