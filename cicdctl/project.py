@@ -7,19 +7,21 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from cicdctl.config import Config, Settings, read_config
+from cicdctl.config import Config, Settings, read_config, read_operator
 from cicdctl.errors import ConfigError, GitError, NotAvailable, StoreError
 from cicdctl.git import Repository, open_repository
 from cicdctl.model import Value
 from cicdctl.plugin_manager import PluginManager
 
 if TYPE_CHECKING:
+    from cicdctl.config.operator import Resolved
     from cicdctl.git import WorktreePool
     from cicdctl.store import BlobStore, ResultCache, Secrets, SqliteState
 
 CONFIG_NAME = ".cicd.toml"
+ENVIRON_PREFIX = "CICDCTL_"
 
 
 class Invocation(Value, frozen=True, kw_only=True):
@@ -96,16 +98,27 @@ class Project:
     @cached_property
     def settings(self) -> Settings:
         """The operator's half in force."""
-        try:
-            import cicdctl.config.operator
-        except ImportError:
-            return self.working_config or Settings()
+        own = self.working_config
+        files = any(path.is_file() for path in self.operator_files)
+        if not files and not any(name.startswith(ENVIRON_PREFIX) for name in self.environ):
+            # The usual case on a developer's machine: one file, nothing to lay over it, no variable to fill in.
+            if own is None:
+                return Settings()
+            if "${" not in str(own.document):
+                return own
         return self.resolved.settings
 
     @cached_property
-    def resolved(self) -> Any:
-        from cicdctl.config.operator import resolve
-        return resolve()
+    def resolved(self) -> Resolved:
+        """The same with the origin of each value: defaults, the working tree's file, operator files, `CICDCTL_…`."""
+        from cicdctl.config.operator import config_layer, environ_layer, resolve
+
+        layers = [] if self.working_config is None else [config_layer(self.working_config)]
+        for path in self.operator_files:
+            if path.is_file():
+                layers.append(config_layer(read_operator(_read_file(path), source=str(path))))
+        layers.append(environ_layer(self.environ))
+        return resolve(layers, self.environ)
 
     @property
     def operator_files(self) -> tuple[Path, ...]:
@@ -232,6 +245,10 @@ def open_project(
     plugins = PluginManager(trace=trace, on_failure=lambda failure: plugins.announce("cicdctl_warning", text=failure.message))
     project = Project(invocation, repository, plugins)
     try:
+        if "CICDCTL_FAILPOINT" in invocation.environ:
+            from cicdctl.store import failpoints
+
+            failpoints.arm(invocation.environ["CICDCTL_FAILPOINT"], repository.state_dir)
         plugins.load_installed()
         _load_files(project)
         plugins.check()

@@ -9,8 +9,7 @@ import typer
 
 from cicdctl.commands.opening import open_here
 from cicdctl.reports.choice import install_warnings
-from cicdctl.reports.secrets import print_secrets, read_value
-from cicdctl.reports.output import print_lines
+from cicdctl.reports.secrets import forget_secret, print_secrets, store_secret
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Keep values that only the stages that name them see.")
 
@@ -24,9 +23,7 @@ def set_secret(
     """Store a secret, read from stdin or a file, never from the command line."""
     with open_here(ctx) as project:
         install_warnings(project)
-        for warning in project.secrets.set(name, read_value(name, file)) or ():
-            project.warn(warning)
-        print_lines([f"{name} is set"])
+        raise typer.Exit(store_secret(project, name, file))
 
 
 @app.command("list")
@@ -44,5 +41,4 @@ def remove(ctx: typer.Context, name: Annotated[str, typer.Argument(help="Name of
     """Forget a secret."""
     with open_here(ctx) as project:
         install_warnings(project)
-        project.secrets.remove(name)
-        print_lines([f"{name} is removed"])
+        raise typer.Exit(forget_secret(project, name))

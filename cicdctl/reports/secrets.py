@@ -6,8 +6,30 @@ import sys
 from pathlib import Path
 
 from cicdctl.errors import UsageError
+from cicdctl.masking import Masker
 from cicdctl.project import Project
 from cicdctl.reports.output import print_document, print_lines, print_table
+
+
+def store_secret(project: Project, name: str, file: Path | None) -> int:
+    """Take a value in and store it. Returns exit status 0. Raises UsageError for a bad name or value."""
+    value = read_value(name, file)
+    try:
+        project.secrets.set(name, value)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    for warning in Masker({name: value}).warnings:
+        project.warn(warning)
+    print_lines([f"{name} is set"])
+    return 0
+
+
+def forget_secret(project: Project, name: str) -> int:
+    """Forget a value. Returns exit status 0. Raises UsageError when there is none."""
+    if not project.secrets.remove(name):
+        raise UsageError(f'there is no secret "{name}"', hint="cicdctl secrets list shows them")
+    print_lines([f"{name} is removed"])
+    return 0
 
 
 def read_value(name: str, file: Path | None) -> str:

@@ -27,6 +27,7 @@ from cicdctl.process import (
 from cicdctl.runner.places import Scratch, file_name, log_path
 from cicdctl.runner.script import shell_argv
 from cicdctl.store import LogInfo, LogWriter
+from cicdctl.store.failpoints import reach
 from cicdctl.units import format_duration, format_size
 
 MAX_SUMMARY_BYTES = 65_536
@@ -76,6 +77,7 @@ def run_attempt(
                 log.write(shown)
                 tell("output", {"chunk": shown})
 
+        reach("attempt-started")
         env = environment(site, request, number, worktree, scratch)
         try:
             ended = _run_with_services(site, request, number, worktree, sandbox, env, control, take)

@@ -9,7 +9,8 @@ from cicdctl.model import Run
 from cicdctl.project import Project
 from cicdctl.runner.prepare import prepare
 from cicdctl.runner.request import RunRequest
-from cicdctl.runner.run import begin_recovery, begin_run, read_secrets
+from cicdctl.runner.run import begin_recovery, begin_run
+from cicdctl.runner.secret_values import required_secrets
 
 
 def start_detached_run(project: Project, request: RunRequest) -> Run:
@@ -18,7 +19,7 @@ def start_detached_run(project: Project, request: RunRequest) -> Run:
 
     begin_recovery(project)
     prepared = prepare(project, request)
-    read_secrets(project, prepared)
+    required_secrets(project, prepared.plan)
     run = begin_run(project, prepared)
     folder = project.state_folder / "logs" / str(run.number)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)

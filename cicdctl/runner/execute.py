@@ -32,6 +32,8 @@ from cicdctl.runner.prepare import Prepared
 from cicdctl.runner.schedule import Schedule
 from cicdctl.runner.variables import run_variables
 from cicdctl.store import AttemptEnded, AttemptStarted, Noted, Recorder, RunChanged, StageChanged, StageState
+from cicdctl.store.failpoints import reach
+from cicdctl.units import format_duration
 
 CANCEL_POLL_S = 0.25
 FOREGROUND_GRACE_S = 2.0
@@ -62,6 +64,8 @@ class Runner:
         self._jobs = prepared.request.jobs or _default_jobs(project)
         self._signals = 0
         self._missed: str | None = None
+        limit_s = prepared.plan.pipeline.timeout_s
+        self._deadline = None if limit_s is None else time.monotonic() + limit_s
         self._repairing: set[str] = set()
         self._started: set[str] = set()
 
@@ -72,10 +76,12 @@ class Runner:
             stack.callback(self._close_executor)
             self._change(state=RunState.STARTING, started_at=time.time(), stage_names=self._run.stage_names)
             self._announce("cicdctl_run_started", run=self._run, plan=self._prepared.plan)
+            reach("run-started")
             with _signals_to(self._inbox):
                 self._loop()
             self._change(state=RunState.FINISHING)
             self._recorder.flush()
+            reach("run-finishing")
             verdict, reason = self._schedule.verdict()
             self._change(state=RunState.DONE, verdict=verdict, reason=reason or self._plan_skip(), finished_at=time.time())
             self._recorder.flush()
@@ -91,6 +97,9 @@ class Runner:
             self._start_what_may()
             if not self._flying:
                 return
+            if self._deadline is not None and time.monotonic() >= self._deadline:
+                self._schedule.is_late = True
+                self._cancel_all(f"no end after {format_duration(self._prepared.plan.pipeline.timeout_s or 0)} (pipeline timeout)")
             try:
                 stage, kind, facts = self._inbox.get(timeout=max(0.0, next_look - time.monotonic()))
             except Empty:
@@ -157,6 +166,7 @@ class Runner:
                 self._recorder.put(StageChanged(stage=planned.id, state=StageState.RUNNING))
             execution = self._open_executor().submit(request, self._teller(planned.id))
             self._flying[planned.id] = (planned, identity, execution)
+            reach("stage-submitted")
         else:
             self._make_again(planned, restore)
 
@@ -208,7 +218,9 @@ class Runner:
                 self._finish(StageResult(stage=stage, verdict=Verdict.ERROR, reason=str(error)))
             return
         result = msgspec.structs.replace(result, key=identity.key, components=identity.components)
+        reach("stage-landed")
         self._hits.remember(planned, result)
+        reach("result-cached")
         if stage in self._repairing:
             self._recorder.put(Noted(kind="artifacts_made_again", stage=stage, detail={"verdict": result.verdict.value}))
             self._schedule.put(result)
@@ -218,6 +230,7 @@ class Runner:
     def _finish(self, result: StageResult, *, blocks: bool = False) -> None:
         """Record a result, then let it count."""
         self._recorder.put(StageChanged(result=result))
+        reach("stage-recorded")
         self._schedule.put(result, blocks=blocks)
         self._announce("cicdctl_stage_finished", run=self._run, result=result)
         for warning in result.warnings:

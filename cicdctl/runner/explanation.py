@@ -12,6 +12,7 @@ from cicdctl.runner.hits import is_cacheable
 from cicdctl.runner.inspection import Inspected, inspect
 from cicdctl.runner.prepare import prepare, release_snapshot
 from cicdctl.runner.request import RunRequest
+from cicdctl.runner.secret_values import known_secrets
 
 LOOK_BACK = 50
 MAX_FILES = 10
@@ -35,7 +36,7 @@ def explain_stage(project: Project, request: RunRequest, stage: str) -> Explanat
     """Explain one stage of a pipeline. Raises UsageError when the plan has no such stage."""
     prepared = prepare(project, request)
     names = [name for planned in prepared.plan.stages for name in planned.stage.secrets]
-    secrets, _ = project.secrets.get(names, project.environ) if names else ({}, ())
+    secrets = known_secrets(project, names)
     seen = next((seen for seen in inspect(project, prepared, secrets=secrets) if seen.planned.id == stage), None)
     release_snapshot(project, prepared)
     if seen is None:

@@ -9,6 +9,7 @@ from cicdctl.project import Project
 from cicdctl.runner.inspection import inspect
 from cicdctl.runner.prepare import prepare, release_snapshot
 from cicdctl.runner.request import RunRequest
+from cicdctl.runner.secret_values import known_secrets
 
 
 class StageForecast(Value, frozen=True, kw_only=True):
@@ -34,7 +35,7 @@ def forecast(project: Project, request: RunRequest) -> Forecast:
     """Look ahead. Secrets that are not set are no error here; their stages then count as new."""
     prepared = prepare(project, request)
     names = [name for planned in prepared.plan.stages for name in planned.stage.secrets]
-    secrets, _ = project.secrets.get(names, project.environ) if names else ({}, ())
+    secrets = known_secrets(project, names)
     stages = []
     for seen in inspect(project, prepared, secrets=secrets):
         planned, hit = seen.planned, seen.hit

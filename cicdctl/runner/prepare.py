@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 from msgspec.structs import replace
 
@@ -44,7 +45,7 @@ def prepare(project: Project, request: RunRequest, *, as_run: Run | None = None)
         if request.config_text is None
         else read_config(request.config_text, source="--config")
     )
-    pipeline = find_pipeline(config, request.pipeline)
+    pipeline = with_time_limit(find_pipeline(config, request.pipeline), project.settings.orchestrator.timeouts)
     _refuse_unavailable(pipeline)
     branch, tag = branch_and_tag(ref)
     base = commit.parents[0] if commit.parents else None
@@ -78,6 +79,13 @@ def prepare(project: Project, request: RunRequest, *, as_run: Run | None = None)
         stage_names=tuple(planned.id for planned in plan.stages),
     )
     return Prepared(run=as_run or run, plan=plan, commit=commit, config=config, request=request)
+
+
+def with_time_limit(pipeline: Pipeline, limits: Mapping[str, float]) -> Pipeline:
+    """Give a pipeline without a time limit of its own the operator's for its name."""
+    if pipeline.timeout_s is not None or pipeline.name not in limits:
+        return pipeline
+    return replace(pipeline, timeout_s=limits[pipeline.name])
 
 
 def release_snapshot(project: Project, prepared: Prepared) -> None:
@@ -126,6 +134,8 @@ def _refuse_unavailable(pipeline: Pipeline) -> None:
         raise NotAvailable(f"{where}.approval", hint="remove the key to run this pipeline without a gate")
     if pipeline.environment is not None:
         raise NotAvailable(f"{where}.environment", hint="deploy locks and rollback are not part of this version")
+    if pipeline.rollback:
+        raise NotAvailable(f"{where}.rollback")
     for stage in pipeline.stages:
         if stage.health_check is not None:
             raise NotAvailable(f"{where}.stages.{stage.name}.health_check")

@@ -14,7 +14,8 @@ from cicdctl.runner.detach import runner_argv, runner_environ
 from cicdctl.runner.prepare import prepare
 from cicdctl.runner.recovery import end_unstarted
 from cicdctl.runner.request import RunRequest
-from cicdctl.runner.run import begin_recovery, begin_run, read_secrets
+from cicdctl.runner.run import begin_recovery, begin_run
+from cicdctl.runner.secret_values import required_secrets
 
 
 def run_range(project: Project, request: RunRequest) -> Iterator[Run]:
@@ -34,7 +35,7 @@ def run_range(project: Project, request: RunRequest) -> Iterator[Run]:
         for commit in commits
     ]
     for each in prepared:
-        read_secrets(project, each)
+        required_secrets(project, each.plan)
     runs = [begin_run(project, each) for each in prepared]
     children = run_children(
         [runner_argv(project, run) for run in runs],

@@ -6,14 +6,16 @@ from collections.abc import Mapping
 
 import msgspec
 
-from cicdctl.errors import ConfigError, StoreError
+from cicdctl.errors import StoreError
 from cicdctl.model import Run, RunState, RunSummary
 from cicdctl.project import Project
 from cicdctl.runner.execute import CacheMiss, Runner, check_free_space
 from cicdctl.runner.prepare import Prepared, prepare
 from cicdctl.runner.recovery import recover, run_lock
 from cicdctl.runner.request import RunRequest
+from cicdctl.runner.secret_values import required_secrets
 from cicdctl.store import lock
+from cicdctl.store.failpoints import reach
 
 
 class Interrupted(KeyboardInterrupt):
@@ -28,7 +30,7 @@ def run_pipeline(project: Project, request: RunRequest) -> RunSummary:
     """
     begin_recovery(project)
     prepared = prepare(project, request)
-    secrets = read_secrets(project, prepared)
+    secrets = required_secrets(project, prepared.plan)
     check_free_space(project)
     return execute_run(project, prepared, begin_run(project, prepared), secrets)
 
@@ -44,7 +46,9 @@ def begin_run(project: Project, prepared: Prepared) -> Run:
     repository = project.repository
     if repository.work_tree is None or prepared.run.snapshot or repository.head().oid != prepared.run.commit:
         repository.keep(prepared.run.commit)
+    reach("commit-pinned")
     run = project.state.begin(prepared.run)
+    reach("run-begun")
     if project.plugins.listens("cicdctl_run_queued"):
         project.plugins.announce("cicdctl_run_queued", run=run)
     return run
@@ -55,10 +59,13 @@ def execute_run(project: Project, prepared: Prepared, run: Run, secrets: Mapping
     held = lock(run_lock(project, run.number), blocking=False)
     if held is None:
         raise StoreError(f"run #{run.number} is already being executed", hint=f"cicdctl logs {run.number} -f follows it")
+    reach("run-locked")
     with held:
         runner = Runner(project, prepared, run, secrets)
         summary = runner.execute()
+        reach("run-recorded")
         project.repository.release(run.commit)
+        reach("run-released")
         for text in project.warnings:
             project.warn(text)
         project.plugins.announce("cicdctl_run_finished", summary=summary)
@@ -81,19 +88,4 @@ def resume_begun(project: Project, number: int) -> RunSummary:
         {"pipeline": run.pipeline, "revision": run.commit, "params": dict(run.params), **run.options}, RunRequest
     )
     prepared = prepare(project, options, as_run=run)
-    return execute_run(project, prepared, run, read_secrets(project, prepared))
-
-
-def read_secrets(project: Project, prepared: Prepared) -> dict[str, str]:
-    """Return the secrets that stages of the plan name. Raises ConfigError listing every missing one."""
-    names = sorted({name for planned in prepared.plan.stages if planned.skip is None for name in planned.stage.secrets})
-    if not names:
-        return {}
-    allowed = {name: value for name, value in project.environ.items() if name in names}
-    found, missing = project.secrets.get(names, allowed)
-    if missing:
-        raise ConfigError(
-            tuple(f'secret "{name}" is not set' for name in missing),
-            hint="\n".join(f"cicdctl secrets set {name}" for name in missing),
-        )
-    return found
+    return execute_run(project, prepared, run, required_secrets(project, prepared.plan))

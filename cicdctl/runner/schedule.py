@@ -28,6 +28,7 @@ class Schedule:
         self.results: dict[str, StageResult] = {}
         self.broken_by: str | None = None
         self.cancelled: str | None = None
+        self.is_late = False
         for identity in [identity for identity, needs in self._waiting.items() if not needs]:
             self._make_ready(identity)
 
@@ -91,7 +92,7 @@ class Schedule:
     def verdict(self) -> tuple[Verdict, str | None]:
         """Return how the run ends, and why when it is not plain from its stages."""
         if self.cancelled is not None:
-            return Verdict.CANCELLED, self.cancelled
+            return Verdict.TIMED_OUT if self.is_late else Verdict.CANCELLED, self.cancelled
         seen = {result.verdict for result in self.results.values() if not result.is_green}
         for verdict in _WORST_FIRST:
             if verdict in seen and not (verdict is Verdict.CANCELLED and self.broken_by is not None):

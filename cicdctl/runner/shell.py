@@ -18,6 +18,7 @@ from cicdctl.runner.places import Scratch
 from cicdctl.runner.prepare import Prepared, prepare
 from cicdctl.runner.request import RunRequest
 from cicdctl.runner.schedule import Schedule
+from cicdctl.runner.secret_values import known_secrets
 from cicdctl.runner.variables import run_variables
 from cicdctl.runner.workshop import open_site
 
@@ -38,7 +39,7 @@ def open_shell(
     prepared, recorded = _load(project, number)
     planned = _find(prepared, stage)
     run = prepared.run
-    secrets, _ = project.secrets.get(planned.stage.secrets, project.environ) if planned.stage.secrets else ({}, ())
+    secrets = known_secrets(project, planned.stage.secrets)
     order = Schedule(prepared.plan, keep_going=True)
     before = [recorded[name] for name in order.ancestors(planned) if name in recorded]
     variables = run_variables(run, prepared.commit, default_branch=project.repository.default_branch())

@@ -17,6 +17,7 @@ from cicdctl.runner.attempt import Outcome, Sink, Site, run_attempt
 from cicdctl.runner.report_files import MAX_REPORT_BYTES, read_coverage, read_junit
 from cicdctl.store import BlobStore
 from cicdctl.store.dependency_cache import DependencyCaches
+from cicdctl.store.failpoints import reach
 
 MAX_REPORT_FILES = 2_000
 
@@ -72,14 +73,18 @@ def _try(
     )
     reusable = False
     try:
+        reach("worktree-acquired")
         _lay_out(bench, request, slot.path)
         sandbox = _sandbox(bench, request, slot)
         outcome = run_attempt(bench.site, request, number, slot.path, sandbox, control, tell)
+        reach("process-ended")
         result = _conclude(bench, request, slot.path, outcome, hermetic=not incremental)
+        reach("artifacts-stored")
         reusable = result.verdict is not Verdict.ERROR
         return result, _adjusted(outcome, result)
     finally:
         slot.release(reusable=reusable)
+        reach("worktree-released")
 
 
 def _lay_out(bench: Bench, request: StageRequest, worktree: Path) -> None:
