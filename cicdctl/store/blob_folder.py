@@ -31,6 +31,7 @@ class BlobFolder:
         self.folder = folder
         self.quarantine = quarantine
         self.cloner = Cloner()
+        self.has_new_folder = True
         self._aside = folder / "tmp"
 
     def path(self, digest: str) -> str:
@@ -112,6 +113,7 @@ class BlobFolder:
             Path(aside).rename(target)
         except FileNotFoundError:
             target.parent.mkdir(mode=0o700, exist_ok=True)
+            self.has_new_folder = True
             Path(aside).rename(target)
 
     def remove(self, digest: str) -> None:

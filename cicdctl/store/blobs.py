@@ -78,8 +78,16 @@ class BlobStore:
         with self._adding():
             artifacts, written = collect(self.files, root, matches, globs=globs)
             self.pin(artifact.digest for artifact in artifacts if artifact.digest)
-            self._make_durable(written)
             new = set(written)
+            if artifacts:
+                # Its manifest is asked for next: together they cost one wait for the disk.
+                data = _encode_manifest(artifacts)
+                manifest = hashlib.sha256(data).hexdigest()
+                self.pin((manifest,))
+                if not self.files.has(manifest, len(data)):
+                    self.files.write(manifest, data)
+                    written.append(manifest)
+            self._make_durable(written)
             self.added_bytes += sum(artifact.size_bytes for artifact in artifacts if artifact.digest in new)
         return tuple(artifacts)
 
@@ -89,7 +97,7 @@ class BlobStore:
         """Store the list itself, sorted by path; equal artifacts give an equal digest. None when there are none."""
         if not artifacts:
             return None
-        return self.add_bytes(msgspec.json.encode(sorted(artifacts, key=lambda one: one.path)))
+        return self.add_bytes(_encode_manifest(artifacts))
 
     def read_manifest(self, digest: str) -> tuple[Artifact, ...]:
         """Return the artifacts a manifest lists. Raises MissingBlob."""
@@ -107,7 +115,8 @@ class BlobStore:
     def link_in(self, path: Path, digest: str | None = None) -> str:
         """Make a closed file of our own, such as a log, a blob by a hard link, or a copy where that is impossible.
 
-        With its `digest` known the content is not read again. The file becomes read-only. Raises StoreError.
+        With its `digest` known the content is not read again. The file becomes read-only. The link may
+        be lost in a power loss; the file itself was made durable by its owner. Raises StoreError.
         """
         if digest is None:
             digest = _digest_of(path)
@@ -119,7 +128,6 @@ class BlobStore:
             if not self._link(path, digest):
                 with path.open("rb") as source:
                     return self._copy_in(source.fileno())
-            self._make_durable((digest,))
             self.added_bytes += size
         return digest
 
@@ -197,7 +205,10 @@ class BlobStore:
         paths = [self.files.path(digest) for digest in digests]
         # Of many, one call syncs the whole file system, with the names in every folder.
         folders = {os.path.dirname(path) for path in paths}  # noqa: PTH120 - paths are plain text here
-        sync_all([*paths, *folders, str(self.files.folder)])
+        if self.files.has_new_folder:
+            folders |= {str(self.files.folder), str(self.folder)}
+            self.files.has_new_folder = False
+        sync_all([*paths, *folders])
 
 
 def _digest_of(path: Path) -> str:
@@ -211,6 +222,10 @@ def _digest_of(path: Path) -> str:
     except OSError as error:
         raise StoreError(f"cannot read '{path}': {error.strerror}") from error
     return hasher.hexdigest()
+
+
+def _encode_manifest(artifacts: Sequence[Artifact]) -> bytes:
+    return msgspec.json.encode(sorted(artifacts, key=lambda one: one.path))
 
 
 def _decode_manifest(digest: str, data: bytes) -> tuple[Artifact, ...]:
