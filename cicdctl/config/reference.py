@@ -111,17 +111,18 @@ def _type(shape: Shape) -> str:
 
 
 def _plural(name: str) -> str:
-    return name if "`" in name or name.endswith("s") else {"any": "any values"}.get(name, name + "s")
+    special = {"any": "any values", "string, number or boolean": "strings, numbers or booleans"}
+    return special.get(name) or (name if "`" in name else name + "s")
 
 
 _NAMES: tuple[tuple[type[Shape], str], ...] = (
     (Text, "string"),
-    (Flag, "true, false"),
+    (Flag, "boolean"),
     (Whole, "integer"),
     (Number, "number"),
     (Duration, "duration"),
     (Size, "size"),
-    (Scalar, "string, number, true, false"),
+    (Scalar, "string, number or boolean"),
     (Named, "table"),
     (Table, "table"),
 )
