@@ -231,9 +231,7 @@ class Project:
         self.plugins.announce("cicdctl_warning", text=text)
 
 
-def open_project(
-    invocation: Invocation, *, trace: Callable[[str], object] | None = None
-) -> Project:
+def open_project(invocation: Invocation, *, trace: Callable[[str], object] | None = None) -> Project:
     """Find the repository around `invocation.directory` and load the plugins; `trace` is told each hook call.
 
     Raises GitError when there is no repository, PluginError when a plugin does not load.
@@ -242,7 +240,9 @@ def open_project(
     if not directory.is_dir():
         raise GitError(f'"{directory}" is not a folder')
     repository = open_repository(directory, git_program=_git_program)
-    plugins = PluginManager(trace=trace, on_failure=lambda failure: plugins.announce("cicdctl_warning", text=failure.message))
+    plugins = PluginManager(
+        trace=trace, on_failure=lambda failure: plugins.announce("cicdctl_warning", text=failure.message)
+    )
     project = Project(invocation, repository, plugins)
     try:
         if "CICDCTL_FAILPOINT" in invocation.environ:

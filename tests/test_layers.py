@@ -109,7 +109,9 @@ def test_environment_is_read_at_the_door_only():
         str(path.relative_to(ROOT))
         for path in FILES
         for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv") and isinstance(node.value, ast.Name)
+        if isinstance(node, ast.Attribute)
+        and node.attr in ("environ", "getenv")
+        and isinstance(node.value, ast.Name)
         and node.value.id == "os"
     }
     assert readers <= {"cli.py", "commands/names.py", "reports/choice.py", "reports/plugins.py"}

@@ -18,9 +18,13 @@ app = typer.Typer(rich_markup_mode=None)
 @app.command(epilog="Example: cicdctl artifacts 42 build --to ./out")
 def artifacts(
     ctx: typer.Context,
-    run: Annotated[str, typer.Argument(help="Number of the run. Default: the latest.", autocompletion=complete_run)] = "",
+    run: Annotated[
+        str, typer.Argument(help="Number of the run. Default: the latest.", autocompletion=complete_run)
+    ] = "",
     stage: Annotated[str, typer.Argument(help="Only this stage's.", autocompletion=complete_stage)] = "",
-    to: Annotated[Path | None, typer.Option(metavar="DIR", help="Write them into this folder, made if need be.")] = None,
+    to: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write them into this folder, made if need be.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """List what the stages of a run left, or write it to a folder, every byte checked."""

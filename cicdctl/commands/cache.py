@@ -26,7 +26,9 @@ def stats(ctx: typer.Context, json: Json = False) -> None:
 @app.command()
 def gc(
     ctx: typer.Context,
-    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Say what would go, and why; remove nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", "-n", help="Say what would go, and why; remove nothing.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Remove what is expired or over the limit; never what the last green run of a pipeline needs."""

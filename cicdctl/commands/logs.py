@@ -14,14 +14,20 @@ from cicdctl.reports.logs import LogView, print_log
 app = typer.Typer(rich_markup_mode=None)
 
 
-@app.command(epilog="Examples: cicdctl logs 42 unit --tail 50   |   cicdctl logs 42 unit -f   |   cicdctl logs 42 unit --grep Error")
+@app.command(
+    epilog="Examples: cicdctl logs 42 unit --tail 50   |   cicdctl logs 42 unit -f   |   cicdctl logs 42 unit --grep Error"
+)
 def logs(
     ctx: typer.Context,
-    run: Annotated[str, typer.Argument(help="Number of the run. Default: the latest.", autocompletion=complete_run)] = "",
+    run: Annotated[
+        str, typer.Argument(help="Number of the run. Default: the latest.", autocompletion=complete_run)
+    ] = "",
     stage: Annotated[
         str, typer.Argument(help="Stage. Default: the first that failed, else the last.", autocompletion=complete_stage)
     ] = "",
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as the log grows, until the stage ends.")] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on as the log grows, until the stage ends.")
+    ] = False,
     tail: Annotated[int | None, typer.Option("--tail", "-n", min=1, help="Only the last lines.")] = None,
     grep: Annotated[str | None, typer.Option(metavar="TEXT", help="Only lines that hold this text.")] = None,
     attempt: Annotated[int | None, typer.Option(min=1, help="The log of this attempt. Default: the last.")] = None,

@@ -20,8 +20,12 @@ app = typer.Typer(rich_markup_mode=None)
 @app.command(epilog="Example: cicdctl rerun 42 --failed")
 def rerun(
     ctx: typer.Context,
-    run: Annotated[str, typer.Argument(help="Number of the run. Default: the latest.", autocompletion=complete_run)] = "",
-    failed: Annotated[bool, typer.Option("--failed", help="Keep what passed in it, even what is never cached.")] = False,
+    run: Annotated[
+        str, typer.Argument(help="Number of the run. Default: the latest.", autocompletion=complete_run)
+    ] = "",
+    failed: Annotated[
+        bool, typer.Option("--failed", help="Keep what passed in it, even what is never cached.")
+    ] = False,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Run every stage.")] = False,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=0, help="Stages at once. Default 0: one per core.")] = 0,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document at the end.")] = False,

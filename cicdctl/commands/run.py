@@ -45,7 +45,9 @@ def run(
     fail_on_cache_miss: Annotated[
         bool, typer.Option("--fail-on-cache-miss", help="Run nothing: exit 7 at the first stage not in the cache.")
     ] = False,
-    detach: Annotated[bool, typer.Option("--detach", "-d", help="Run in the background; print the run's number.")] = False,
+    detach: Annotated[
+        bool, typer.Option("--detach", "-d", help="Run in the background; print the run's number.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Show the plan and run nothing.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document at the end.")] = False,
     events: Annotated[

@@ -11,10 +11,14 @@ from cicdctl.commands.opening import open_here
 from cicdctl.reports.choice import install_warnings
 from cicdctl.reports.secrets import forget_secret, print_secrets, store_secret
 
-app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Keep values that only the stages that name them see.")
+app = typer.Typer(
+    rich_markup_mode=None, no_args_is_help=True, help="Keep values that only the stages that name them see."
+)
 
 
-@app.command("set", epilog="Examples: cicdctl secrets set TOKEN < token.txt   |   cicdctl secrets set KEY --file key.pem")
+@app.command(
+    "set", epilog="Examples: cicdctl secrets set TOKEN < token.txt   |   cicdctl secrets set KEY --file key.pem"
+)
 def set_secret(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(help="Name of the environment variable.")],

@@ -19,7 +19,9 @@ app = typer.Typer(rich_markup_mode=None)
 @app.command()
 def show(
     ctx: typer.Context,
-    run: Annotated[str, typer.Argument(help="Number of the run. Default: the latest.", autocompletion=complete_run)] = "",
+    run: Annotated[
+        str, typer.Argument(help="Number of the run. Default: the latest.", autocompletion=complete_run)
+    ] = "",
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Show one run with its stages, summaries and failures."""

@@ -61,7 +61,9 @@ def print_config(project: Project, *, resolved: bool, json: bool) -> int:
         values = project.resolved.values
         rows = [(name, msgspec.json.encode(value).decode(), origin) for name, value, origin in values]
         if json:
-            body: list[dict[str, Any]] = [{"key": name, "value": value, "origin": origin} for name, value, origin in values]
+            body: list[dict[str, Any]] = [
+                {"key": name, "value": value, "origin": origin} for name, value, origin in values
+            ]
             print_document("config", {"values": body})
         else:
             print_table([(name, "= " + quoted(value), origin) for name, value, origin in rows])

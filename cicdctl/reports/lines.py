@@ -112,7 +112,9 @@ def failure_lines(result: StageResult, run: Run, *, tail: Sequence[str], log: st
     if result.tests is not None:
         for failure in result.tests.failures[:10]:
             place = f"{failure.file}:{failure.line}" if failure.file and failure.line else failure.file or ""
-            lines.append(f"  {quoted(place)}  {quoted(failure.name)}: {quoted(failure.message, limit=120)}".rstrip(": "))
+            lines.append(
+                f"  {quoted(place)}  {quoted(failure.name)}: {quoted(failure.message, limit=120)}".rstrip(": ")
+            )
         if len(result.tests.failures) > 10:
             lines.append(f"  and {len(result.tests.failures) - 10} more failed tests")
     lines += [f"  │ {line}" for line in tail]

@@ -104,8 +104,12 @@ def _follow(project: Project, number: int, stage: str, view: LogView) -> int:
             if result.log and not result.cached and stage in ("", result.stage):
                 paths[result.log] = result.stage
         for log, name in paths.items():
-            shown[log] = _print_from(project.state_folder / log, shown.get(log, 0), "" if stage else f"{quoted(name)} | ", view)
-        ended = summary.run.state is RunState.DONE or (stage and any(result.stage == stage for result in summary.stages))
+            shown[log] = _print_from(
+                project.state_folder / log, shown.get(log, 0), "" if stage else f"{quoted(name)} | ", view
+            )
+        ended = summary.run.state is RunState.DONE or (
+            stage and any(result.stage == stage for result in summary.stages)
+        )
         if ended:
             return 0
         time.sleep(FOLLOW_POLL_S)

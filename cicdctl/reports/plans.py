@@ -53,7 +53,9 @@ def print_explanation(seen: Explanation, *, json: bool) -> int:
     elif seen.earlier_run is None:
         print_lines([f"{seen.stage} is not in the cache: it has never passed before in this repository"])
     elif not seen.differences:
-        print_lines([f"{seen.stage} passed in #{seen.earlier_run} with the same key, but its result is gone from the cache"])
+        print_lines(
+            [f"{seen.stage} passed in #{seen.earlier_run} with the same key, but its result is gone from the cache"]
+        )
     else:
         print_lines([f"{seen.stage} is not in the cache; compared with the pass in #{seen.earlier_run}:"])
         print_lines([f"  {quoted(difference.text, limit=400)}" for difference in seen.differences])

@@ -23,7 +23,10 @@ def print_range(runs: Iterable[Run], *, json: bool) -> int:
         if not json:
             verdict = run.verdict.value if run.verdict else run.state.value
             first = quoted(run.message.split("\n", 1)[0], limit=60)
-            print(f"{run.commit[:10]}  {verdict:<11}  #{run.number:<5} {format_duration(run.seconds):>7}  {first}", flush=True)
+            print(
+                f"{run.commit[:10]}  {verdict:<11}  #{run.number:<5} {format_duration(run.seconds):>7}  {first}",
+                flush=True,
+            )
     if json:
         print_document("range", {"runs": shown})
     return worst

@@ -53,7 +53,9 @@ def print_run(summary: RunSummary, state_folder: Path, *, json: bool) -> int:
         return 0
     run = summary.run
     width = max((len(result.stage) for result in summary.stages), default=0)
-    print_lines([lines.run_title(run), f"  commit  {run.commit}", f"  trigger {run.trigger.value}, {_age(run.created_at)} ago"])
+    print_lines(
+        [lines.run_title(run), f"  commit  {run.commit}", f"  trigger {run.trigger.value}, {_age(run.created_at)} ago"]
+    )
     if run.params:
         print_lines(["  params  " + ", ".join(f"{name}={quoted(value)}" for name, value in run.params.items())])
     if run.parent:
@@ -63,7 +65,9 @@ def print_run(summary: RunSummary, state_folder: Path, *, json: bool) -> int:
     print_lines(f"  {name:<{width}}  {'waiting' if run.verdict is None else 'not run'}" for name in waiting)
     for result in summary.stages:
         if result.summary:
-            print_lines(["", f"  {result.stage}:", *("    " + quoted(text, limit=500) for text in result.summary.splitlines())])
+            print_lines(
+                ["", f"  {result.stage}:", *("    " + quoted(text, limit=500) for text in result.summary.splitlines())]
+            )
     print_lines(failure_block(summary, state_folder))
     print_lines([lines.run_end(summary)])
     return 0

@@ -71,7 +71,7 @@ def print_secrets(project: Project, *, json: bool) -> int:
         rows = [{"name": name, "where": where[name], "stages": stages} for name, stages in sorted(users.items())]
         print_document("secrets", {"secrets": rows})
     elif not users:
-        print_lines(["no secrets; a stage names those it needs: secrets = [\"TOKEN\"]"])
+        print_lines(['no secrets; a stage names those it needs: secrets = ["TOKEN"]'])
     else:
         print_table([(name, where[name], ", ".join(stages)) for name, stages in sorted(users.items())])
     return 0

@@ -59,7 +59,13 @@ Sink = Callable[[str, Mapping[str, Any]], None]
 
 
 def run_attempt(
-    site: Site, request: StageRequest, number: int, worktree: Path, sandbox: Sandbox | None, control: Control, tell: Sink
+    site: Site,
+    request: StageRequest,
+    number: int,
+    worktree: Path,
+    sandbox: Sandbox | None,
+    control: Control,
+    tell: Sink,
 ) -> Outcome:
     """Run the stage's commands once and tell `output` as it comes, masked. Blocks; leaves no process behind."""
     relative = log_path(request.run, request.planned.id, number)
@@ -113,9 +119,7 @@ def run_attempt(
     return Outcome(attempt=attempt, outputs=outputs, summary=summary, log=closed)
 
 
-def environment(
-    site: Site, request: StageRequest, number: int, worktree: Path, scratch: Scratch
-) -> dict[str, str]:
+def environment(site: Site, request: StageRequest, number: int, worktree: Path, scratch: Scratch) -> dict[str, str]:
     """Build everything the stage sees (configuration.md section 2), its secrets included."""
     kept = site.cache_folder / "home"
     home = scratch.home if request.planned.stage.home == "clean" or request.trust != "trusted" else kept
@@ -188,10 +192,18 @@ def _run_with_services(
 
 
 def _start(
-    stack: ExitStack, site: Site, request: StageRequest, number: int, service: Service, spec: ProcessSpec, control: Control
+    stack: ExitStack,
+    site: Site,
+    request: StageRequest,
+    number: int,
+    service: Service,
+    spec: ProcessSpec,
+    control: Control,
 ) -> int:
     """Start one service with a log of its own; it lives as long as `stack`. Returns its port."""
-    relative = log_path(request.run, request.planned.id, number).removesuffix(".log") + f".{file_name(service.name)}.log"
+    relative = (
+        log_path(request.run, request.planned.id, number).removesuffix(".log") + f".{file_name(service.name)}.log"
+    )
     log = stack.enter_context(LogWriter(site.state_folder / relative))
     masker = Masker(request.secrets)
     return stack.enter_context(

@@ -34,7 +34,16 @@ def start_detached_run(project: Project, request: RunRequest) -> Run:
 
 def runner_argv(project: Project, run: Run) -> tuple[str, ...]:
     """Return the command that carries out a queued run; it depends on no PATH."""
-    return (sys.executable, "-P", "-m", "cicdctl", "-C", str(project.repository.work_tree or project.repository.git_dir), "_runner", str(run.number))
+    return (
+        sys.executable,
+        "-P",
+        "-m",
+        "cicdctl",
+        "-C",
+        str(project.repository.work_tree or project.repository.git_dir),
+        "_runner",
+        str(run.number),
+    )
 
 
 def runner_environ(environ: Mapping[str, str]) -> dict[str, str]:

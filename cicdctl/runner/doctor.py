@@ -61,8 +61,12 @@ def _git(project: Project) -> Finding:
     if shutil.which("git") is None:
         hint = "only needed for eol=crlf, ident, filters and submodules"
         return Finding(subject="git program", level="note", text="not in PATH", hint=hint)
-    status, out, _ = run_captured(("git", "--version"), cwd=Path("/"), env={"PATH": project.environ.get("PATH", "")}, timeout_s=10)
-    return Finding(subject="git program", level="ok" if status == 0 else "warning", text=out.decode("utf-8", "replace").strip())
+    status, out, _ = run_captured(
+        ("git", "--version"), cwd=Path("/"), env={"PATH": project.environ.get("PATH", "")}, timeout_s=10
+    )
+    return Finding(
+        subject="git program", level="ok" if status == 0 else "warning", text=out.decode("utf-8", "replace").strip()
+    )
 
 
 def _state(project: Project) -> Finding:
@@ -82,7 +86,9 @@ def _disk(project: Project) -> Iterator[Finding]:
         free = shutil.disk_usage(folder).free
         text = f"{format_size(free)} free for {folder}"
         if free < wanted:
-            yield Finding(subject=subject, level="fault", text=text, hint=f"runs need {format_size(wanted)}: cicdctl cache gc")
+            yield Finding(
+                subject=subject, level="fault", text=text, hint=f"runs need {format_size(wanted)}: cicdctl cache gc"
+            )
         else:
             yield Finding(subject=subject, level="ok", text=text)
 
@@ -93,7 +99,7 @@ def _sandbox() -> Finding:
     support = probe_sandbox()
     if support.bwrap:
         return Finding(subject="sandbox", level="ok", text="bubblewrap works")
-    hint = 'install bubblewrap; without it network = false is refused'
+    hint = "install bubblewrap; without it network = false is refused"
     level: Literal["note", "warning"] = "note" if support.landlock else "warning"
     text = support.bwrap_problem + (f"; Landlock version {support.landlock} works" if support.landlock else "")
     return Finding(subject="sandbox", level=level, text=text, hint=hint)
@@ -112,7 +118,11 @@ def _versions() -> Iterator[Finding]:
 
     yield Finding(subject="python", level="ok", text=f"{platform.python_version()} at {sys.executable}")
     fixed = sqlite3.sqlite_version_info >= (3, 51, 3) or sqlite3.sqlite_version_info[:2] in ((3, 50), (3, 44))
-    text = sqlite3.sqlite_version if fixed else f"{sqlite3.sqlite_version}: has the WAL-reset bug, which our write lock avoids"
+    text = (
+        sqlite3.sqlite_version
+        if fixed
+        else f"{sqlite3.sqlite_version}: has the WAL-reset bug, which our write lock avoids"
+    )
     yield Finding(subject="sqlite", level="ok" if fixed else "note", text=text)
     for name in ("dulwich", "diskcache", "pluggy", "msgspec", "typer"):
         yield Finding(subject=name, level="ok", text=version(name))
@@ -132,5 +142,9 @@ def _toolchains(project: Project) -> Finding:
     from cicdctl.process import build_environment
 
     env = build_environment(project.environ, home=project.cache_folder / "home", tmp=project.cache_folder)
-    roots = [f"{name}={value}" for name, value in env.items() if name.endswith(("_HOME", "_ROOT", "_DIR")) and name != "HOME"]
-    return Finding(subject="stage tools", level="note", text=", ".join(roots) or "no toolchain folders of your home are passed")
+    roots = [
+        f"{name}={value}" for name, value in env.items() if name.endswith(("_HOME", "_ROOT", "_DIR")) and name != "HOME"
+    ]
+    return Finding(
+        subject="stage tools", level="note", text=", ".join(roots) or "no toolchain folders of your home are passed"
+    )

@@ -55,7 +55,9 @@ class Runner:
         self._schedule = Schedule(prepared.plan, keep_going=prepared.request.keep_going)
         self._secrets = secrets
         self._variables = run_variables(run, prepared.commit, default_branch=project.repository.default_branch())
-        self._keys = KeyMaker(project, msgspec.structs.replace(prepared, run=run), variables=self._variables, secrets=secrets)
+        self._keys = KeyMaker(
+            project, msgspec.structs.replace(prepared, run=run), variables=self._variables, secrets=secrets
+        )
         self._hits = Hits(project, run, prepared.request)
         self._inbox: SimpleQueue[tuple[str, str, Mapping[str, Any]]] = SimpleQueue()
         self._executor: Any = None
@@ -72,7 +74,9 @@ class Runner:
     def execute(self) -> RunSummary:
         """Run every stage that may run, and record each end before it counts."""
         with ExitStack() as stack:
-            self._recorder = stack.enter_context(Recorder(self._project.state, run=self._run.number, epoch=self._run.epoch))
+            self._recorder = stack.enter_context(
+                Recorder(self._project.state, run=self._run.number, epoch=self._run.epoch)
+            )
             stack.callback(self._close_executor)
             self._change(state=RunState.STARTING, started_at=time.time(), stage_names=self._run.stage_names)
             self._announce("cicdctl_run_started", run=self._run, plan=self._prepared.plan)
@@ -83,7 +87,9 @@ class Runner:
             self._recorder.flush()
             reach("run-finishing")
             verdict, reason = self._schedule.verdict()
-            self._change(state=RunState.DONE, verdict=verdict, reason=reason or self._plan_skip(), finished_at=time.time())
+            self._change(
+                state=RunState.DONE, verdict=verdict, reason=reason or self._plan_skip(), finished_at=time.time()
+            )
             self._recorder.flush()
         return RunSummary(run=self._run, stages=self._schedule.in_order())
 
@@ -99,7 +105,9 @@ class Runner:
                 return
             if self._deadline is not None and time.monotonic() >= self._deadline:
                 self._schedule.is_late = True
-                self._cancel_all(f"no end after {format_duration(self._prepared.plan.pipeline.timeout_s or 0)} (pipeline timeout)")
+                self._cancel_all(
+                    f"no end after {format_duration(self._prepared.plan.pipeline.timeout_s or 0)} (pipeline timeout)"
+                )
             try:
                 stage, kind, facts = self._inbox.get(timeout=max(0.0, next_look - time.monotonic()))
             except Empty:
@@ -127,7 +135,9 @@ class Runner:
                 self._finish(hit)
             elif self._prepared.request.fail_on_cache_miss:
                 self._missed = planned.id
-                self._finish(StageResult(stage=planned.id, verdict=Verdict.SKIPPED, reason="not in the cache"), blocks=True)
+                self._finish(
+                    StageResult(stage=planned.id, verdict=Verdict.SKIPPED, reason="not in the cache"), blocks=True
+                )
             elif len(self._flying) >= self._jobs:
                 self._schedule.give_back(planned)
                 return
@@ -222,7 +232,9 @@ class Runner:
         self._hits.remember(planned, result)
         reach("result-cached")
         if stage in self._repairing:
-            self._recorder.put(Noted(kind="artifacts_made_again", stage=stage, detail={"verdict": result.verdict.value}))
+            self._recorder.put(
+                Noted(kind="artifacts_made_again", stage=stage, detail={"verdict": result.verdict.value})
+            )
             self._schedule.put(result)
         else:
             self._finish(result)
@@ -286,7 +298,7 @@ class Runner:
             self._executor.close()
 
 
-class _signals_to:  # noqa: N801 - used like a function
+class _signals_to:
     """While open, SIGINT, SIGTERM and SIGHUP become messages; only the main thread may do that."""
 
     def __init__(self, inbox: SimpleQueue[tuple[str, str, Mapping[str, Any]]]) -> None:

@@ -84,7 +84,9 @@ def _changed_inputs(project: Project, number: int, tree: str, stage: Stage) -> l
     matches = compile_globs(stage.inputs) if stage.inputs else None
     try:
         return [
-            path for path in project.repository.changed_paths(summary.run.tree, tree) if matches is None or matches(path)
+            path
+            for path in project.repository.changed_paths(summary.run.tree, tree)
+            if matches is None or matches(path)
         ]
     except MissingObject:
         return []

@@ -105,7 +105,9 @@ class Hits:
             return True
         blobs = self._project.blobs
         try:
-            return all(blobs.has(artifact.digest) for artifact in blobs.read_manifest(result.manifest) if artifact.digest)
+            return all(
+                blobs.has(artifact.digest) for artifact in blobs.read_manifest(result.manifest) if artifact.digest
+            )
         except MissingBlob:
             return False
 

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 
 from cicdctl.errors import StoreError
-from cicdctl.kinds import StageCommands
 from cicdctl.model import PlannedStage, StageResult, Value
 from cicdctl.planning import KeyParts, named_variables, stage_key, stage_texts
 from cicdctl.project import Project
@@ -30,7 +29,9 @@ class Identity(Value, frozen=True, kw_only=True):
 class KeyMaker:
     """Makes the keys of one run; tools are asked for their version once per run."""
 
-    def __init__(self, project: Project, prepared: Prepared, *, variables: Mapping[str, str], secrets: Mapping[str, str]):
+    def __init__(
+        self, project: Project, prepared: Prepared, *, variables: Mapping[str, str], secrets: Mapping[str, str]
+    ):
         self._project = project
         self._prepared = prepared
         self._variables = variables
@@ -39,13 +40,12 @@ class KeyMaker:
         self._inherited = {
             name: project.environ[name] for name in project.settings.orchestrator.env_allow if name in project.environ
         }
-        self._commands: dict[str, StageCommands] = {}
         self._platform = f"{platform.system().lower()} {platform.machine()}"
 
     def identify(self, planned: PlannedStage, ancestors: Sequence[StageResult]) -> Identity:
         """Return the identity of a stage whose needs have ended. Raises PluginError, ConfigError or StoreError."""
         run, stage = self._prepared.run, planned.stage
-        resolved = self.commands(planned)
+        resolved = self._prepared.commands[stage.name]
         outputs = {name: value for result in ancestors for name, value in result.outputs.items()}
         declared = {**self._inherited, **resolved.env, **stage.env}
         variables = {**self._variables, **stage_variables(planned, outputs)}
@@ -72,16 +72,6 @@ class KeyMaker:
             )
         )
         return Identity(key=key, components=components, commands=resolved.run, env={**variables, **declared})
-
-    def commands(self, planned: PlannedStage) -> StageCommands:
-        """Return what a stage runs after its `uses` was resolved by a plugin."""
-        stage = planned.stage
-        if stage.uses is None:
-            return StageCommands(run=stage.run)
-        if stage.name not in self._commands:
-            where = f"pipelines.{self._prepared.run.pipeline}.stages.{stage.name}"
-            self._commands[stage.name] = self._project.plugins.resolve_stage(stage, where=where)
-        return self._commands[stage.name]
 
     def _fingerprint(self, command: str, env: Mapping[str, str]) -> str:
         """Run a command in an empty folder and return its status and output; once per run and environment."""

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from cicdctl.config import Config, read_config
 from cicdctl.errors import ConfigError, NotAvailable, UsageError
 from cicdctl.git import Commit, compile_globs
+from cicdctl.kinds import StageCommands
 from cicdctl.model import Pipeline, Plan, Run, RunState, Trust, Value
 from cicdctl.near_words import near_word
 from cicdctl.planning import Facts, make_plan
@@ -19,13 +20,17 @@ from cicdctl.runner.variables import branch_and_tag
 
 
 class Prepared(Value, frozen=True, kw_only=True):
-    """A run that is not yet recorded, with everything its execution needs."""
+    """A run that is not yet recorded, with everything its execution needs.
+
+    `commands` are, by the name of the stage, those that its `uses` turned into.
+    """
 
     run: Run
     plan: Plan
     commit: Commit
     config: Config
     request: RunRequest
+    commands: Mapping[str, StageCommands] = {}
 
 
 def prepare(project: Project, request: RunRequest, *, as_run: Run | None = None) -> Prepared:
@@ -78,7 +83,20 @@ def prepare(project: Project, request: RunRequest, *, as_run: Run | None = None)
         parent=request.parent,
         stage_names=tuple(planned.id for planned in plan.stages),
     )
-    return Prepared(run=as_run or run, plan=plan, commit=commit, config=config, request=request)
+    return Prepared(
+        run=as_run or run, plan=plan, commit=commit, config=config, request=request, commands=_commands(project, plan)
+    )
+
+
+def _commands(project: Project, plan: Plan) -> dict[str, StageCommands]:
+    """Ask the plugins what stages with `uses` run. Raises ConfigError for their options, PluginError for the rest."""
+    where = f"pipelines.{plan.pipeline.name}.stages"
+    return {
+        stage.name: StageCommands(run=stage.run)
+        if stage.uses is None
+        else project.plugins.resolve_stage(stage, where=f"{where}.{stage.name}")
+        for stage in plan.pipeline.stages
+    }
 
 
 def with_time_limit(pipeline: Pipeline, limits: Mapping[str, float]) -> Pipeline:

@@ -103,4 +103,3 @@ def _mark_log(project: Project, log: str | None) -> None:
         path.chmod(0o600)
         with path.open("ab") as file:
             file.write(b"\ncicdctl: interrupted: the runner died here\n")
-

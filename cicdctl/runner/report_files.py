@@ -54,7 +54,7 @@ def _parse(name: str, data: bytes) -> Element:
 
 def _cases(root: Element) -> Iterator[Element]:
     if root.tag not in ("testsuites", "testsuite"):
-        raise ValueError(f'a JUnit report begins with <testsuites> or <testsuite>, not <{root.tag[:40]}>')
+        raise ValueError(f"a JUnit report begins with <testsuites> or <testsuite>, not <{root.tag[:40]}>")
     return root.iter("testcase")
 
 

@@ -34,6 +34,16 @@ class RunRequest(Value, frozen=True, kw_only=True):
 
     def options(self) -> dict[str, Any]:
         """What a runner in another process needs beside the run's own fields."""
-        kept = ("only", "start", "until", "jobs", "keep_going", "no_cache", "fail_on_cache_miss", "reuse_run", "config_text")
+        kept = (
+            "only",
+            "start",
+            "until",
+            "jobs",
+            "keep_going",
+            "no_cache",
+            "fail_on_cache_miss",
+            "reuse_run",
+            "config_text",
+        )
         fields: dict[str, Any] = msgspec.to_builtins(self)
         return {name: fields[name] for name in kept if name in fields}

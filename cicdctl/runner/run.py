@@ -58,7 +58,9 @@ def execute_run(project: Project, prepared: Prepared, run: Run, secrets: Mapping
     """Execute a begun run under its lock and announce its end."""
     held = lock(run_lock(project, run.number), blocking=False)
     if held is None:
-        raise StoreError(f"run #{run.number} is already being executed", hint=f"cicdctl logs {run.number} -f follows it")
+        raise StoreError(
+            f"run #{run.number} is already being executed", hint=f"cicdctl logs {run.number} -f follows it"
+        )
     reach("run-locked")
     with held:
         runner = Runner(project, prepared, run, secrets)
@@ -72,7 +74,9 @@ def execute_run(project: Project, prepared: Prepared, run: Run, secrets: Mapping
     if runner.interrupted:
         raise Interrupted
     if runner.missed is not None:
-        raise CacheMiss(f'stage "{runner.missed}" is not in the cache', hint=f"cicdctl explain {run.pipeline} {runner.missed}")
+        raise CacheMiss(
+            f'stage "{runner.missed}" is not in the cache', hint=f"cicdctl explain {run.pipeline} {runner.missed}"
+        )
     return summary
 
 

@@ -18,7 +18,9 @@ class Schedule:
         self._keep_going = keep_going
         self._planned = {planned.id: planned for planned in plan.stages}
         self._place = {planned.id: place for place, planned in enumerate(plan.stages)}
-        self._waiting = {planned.id: {need for need in planned.needs if need in self._planned} for planned in plan.stages}
+        self._waiting = {
+            planned.id: {need for need in planned.needs if need in self._planned} for planned in plan.stages
+        }
         self._dependents: dict[str, list[str]] = {identity: [] for identity in self._planned}
         for identity, needs in self._waiting.items():
             for need in needs:

@@ -32,7 +32,9 @@ def find_stage(summary: RunSummary, name: str) -> StageResult:
         raise StoreError(f"no stage of run #{summary.run.number} has ended yet")
     if not name:
         broken = [result for result in summary.stages if result.verdict in (Verdict.FAILED, Verdict.TIMED_OUT)]
-        return (broken or [result for result in summary.stages if result.log] or list(summary.stages))[-1 if not broken else 0]
+        return (broken or [result for result in summary.stages if result.log] or list(summary.stages))[
+            -1 if not broken else 0
+        ]
     for result in summary.stages:
         if result.stage == name:
             return result

@@ -109,4 +109,7 @@ def _find(prepared: Prepared, stage: str) -> PlannedStage:
         if planned.id == stage:
             return planned
     known = [planned.id for planned in prepared.plan.stages]
-    raise UsageError(f'run #{prepared.run.number} has no stage "{stage}"{near_word(stage, known)}', hint="stages: " + ", ".join(known))
+    raise UsageError(
+        f'run #{prepared.run.number} has no stage "{stage}"{near_word(stage, known)}',
+        hint="stages: " + ", ".join(known),
+    )

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from cicdctl.git import Slot, WorktreePool, compile_globs
 from cicdctl.model import Artifact, Coverage, StageRequest, StageResult, TestReport, Value, Verdict
 from cicdctl.process import Control, Sandbox, choose_sandbox
+from cicdctl.process.environment import find_toolchains
 from cicdctl.runner.attempt import Outcome, Sink, Site, run_attempt
 from cicdctl.runner.report_files import MAX_REPORT_BYTES, read_coverage, read_junit
 from cicdctl.store import BlobStore
@@ -31,7 +32,7 @@ class Bench(Value, frozen=True, kw_only=True):
     dependencies: DependencyCaches | None
 
 
-class LostArtifacts(Exception):  # noqa: N818 - not an error of the stage: the engine makes them again
+class LostArtifacts(Exception):
     """What a cached stage left cannot be read any more."""
 
 
@@ -63,9 +64,7 @@ def run_stage(bench: Bench, request: StageRequest, control: Control, tell: Sink)
     )
 
 
-def _try(
-    bench: Bench, request: StageRequest, number: int, control: Control, tell: Sink
-) -> tuple[StageResult, Outcome]:
+def _try(bench: Bench, request: StageRequest, number: int, control: Control, tell: Sink) -> tuple[StageResult, Outcome]:
     stage = request.planned.stage
     incremental = stage.workspace == "incremental"
     slot = bench.pool.acquire(
@@ -97,7 +96,9 @@ def _lay_out(bench: Bench, request: StageRequest, worktree: Path) -> None:
             raise LostArtifacts(str(error)) from error
     if bench.dependencies is not None:
         for cache, key in zip(request.planned.stage.caches, request.cache_keys, strict=True):
-            bench.dependencies.restore(request.planned.stage.name, key, cache.paths, worktree, trust=request.trust.value)
+            bench.dependencies.restore(
+                request.planned.stage.name, key, cache.paths, worktree, trust=request.trust.value
+            )
 
 
 def _sandbox(bench: Bench, request: StageRequest, slot: Slot) -> Sandbox | None:
@@ -108,7 +109,8 @@ def _sandbox(bench: Bench, request: StageRequest, slot: Slot) -> Sandbox | None:
         trusted=request.trust == "trusted",
         network=stage.network,
         writable=(slot.path, *slot.admin_folders, scratch, home),
-        readonly=(*slot.shared_folders, *site.sandbox_paths),
+        # Shims in PATH start what lies in these.
+        readonly=(*slot.shared_folders, *site.sandbox_paths, *map(Path, find_toolchains(site.environ).values())),
         path=site.environ.get("PATH", ""),
     )
 
@@ -180,7 +182,9 @@ def _read(reader: Callable[..., Any], kind: str, worktree: Path, globs: tuple[st
 
 def _read_plain(worktree: Path, name: bytes) -> bytes:
     """Read a regular file, never through a link at its end, and never more than a report may hold."""
-    descriptor = os.open(os.fsencode(worktree) + b"/" + name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    descriptor = os.open(
+        os.fsencode(worktree) + b"/" + name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    )
     with os.fdopen(descriptor, "rb") as file:
         return file.read(MAX_REPORT_BYTES + 1)
 

@@ -144,7 +144,7 @@ when = "always"
     project = make_project(config)
 
     stopped = project.cicdctl("run", "build", "--jobs", "2").fails(1).stdout
-    assert "after_bad  skipped    it needs \"bad\", which has failed" in stopped
+    assert 'after_bad  skipped    it needs "bad", which has failed' in stopped
     assert "other      cancelled" in stopped
     assert "cleanup    passed" in stopped
 
