@@ -13,6 +13,7 @@ from cicdctl.errors import GitError
 ASSUME_VALID = 0x8000
 EXTENDED = 0x4000
 STAGE = 0x3000
+LENGTH = 0x0FFF
 SKIP_WORKTREE = 0x4000
 INTENT_TO_ADD = 0x2000
 # An entry is filled up with 1 to 8 NULs to a multiple of 8, so the end of its path says how many there are.
@@ -26,25 +27,22 @@ _ENTRIES = {
 _MOST_BYTES = 1 << 30
 
 
-class IndexEntry(NamedTuple):
-    """One entry: 40 bytes of stat words, raw object id, flags of the first word, flags of the second."""
-
-    words: bytes
-    raw: bytes
-    flags: int
-    more_flags: int
+# 40 bytes of stat words, then the raw object id: one value per entry, since there may be a million.
+WORDS_BYTES = 40
 
 
 class IndexFile(NamedTuple):
-    """One reading of an index. `stamp_ns` is its own modification time: entries not older are racy.
-
-    `unsupported` names a part that changes the meaning of the entries (split or sparse index), else "".
-    `trees` holds the ids of folders (no slash at the end, b"" is the root) whose entries are all in that tree.
+    """One reading of an index. `entries` are stat words and raw id by path; `hidden` are the paths git was told
+    not to look at, `intended` those it was only told about. `tree_part` is for `read_known_trees`. `stamp_ns` is
+    the index's own modification time: entries not older are racy. `unsupported` names a part that changes the
+    meaning of the entries (split or sparse index), else "".
     """
 
-    entries: dict[bytes, IndexEntry]
+    entries: dict[bytes, bytes]
+    hidden: frozenset[bytes]
+    intended: frozenset[bytes]
     unmerged: tuple[bytes, ...]
-    trees: dict[bytes, bytes]
+    tree_part: bytes
     stamp_ns: int
     unsupported: str
 
@@ -56,7 +54,7 @@ def read_index(path: Path, *, hash_bytes: int = 20) -> IndexFile:
             found = os.fstat(file.fileno())
             data = file.read(_MOST_BYTES)
     except FileNotFoundError:
-        return IndexFile({}, (), {}, 0, "")
+        return IndexFile({}, frozenset(), frozenset(), (), b"", 0, "")
     if data[:4] != b"DIRC" or len(data) < 12 + hash_bytes:
         raise GitError(f"{str(path)!r} is not an index", hint="run: git status")
     version, count = int.from_bytes(data[4:8], "big"), int.from_bytes(data[8:12], "big")
@@ -67,18 +65,17 @@ def read_index(path: Path, *, hash_bytes: int = 20) -> IndexFile:
     _check_digest(path, data, hash_bytes)
     try:
         parsed = _parse_quickly(data, count, hash_bytes) if version == 2 else None
-        rows, at = parsed or _parse_slowly(data, count, hash_bytes, version)
-        trees, unsupported = _parse_parts(data, at, hash_bytes)
+        entries, odd, at = parsed or _parse_slowly(data, count, hash_bytes, version)
+        tree_part, unsupported = _parse_parts(data, at, hash_bytes)
+        # The entries of a split index that replace shared ones have no name.
+        if b"" in entries and not unsupported:
+            raise ValueError("an entry without a name")
     except (IndexError, ValueError) as error:
         raise GitError(f"{str(path)!r} is damaged", hint="run: rm .git/index && git reset") from error
-    entries: dict[bytes, IndexEntry] = {}
-    unmerged = []
-    for name, entry in rows:
-        if entry.flags & STAGE:
-            unmerged.append(name)
-        else:
-            entries[name] = entry
-    return IndexFile(entries, tuple(dict.fromkeys(unmerged)), trees, found.st_mtime_ns, unsupported)
+    hidden = frozenset(name for name, flags, more in odd if flags & ASSUME_VALID or more & SKIP_WORKTREE)
+    intended = frozenset(name for name, _, more in odd if more & INTENT_TO_ADD)
+    unmerged = tuple(dict.fromkeys(name for name, flags, _ in odd if flags & STAGE))
+    return IndexFile(entries, hidden, intended, unmerged, tree_part, found.st_mtime_ns, unsupported)
 
 
 def _check_digest(path: Path, data: bytes, hash_bytes: int) -> None:
@@ -89,34 +86,37 @@ def _check_digest(path: Path, data: bytes, hash_bytes: int) -> None:
             raise GitError(f"{str(path)!r} is damaged: its digest differs", hint="run: rm .git/index && git reset")
 
 
-_Rows = list[tuple[bytes, IndexEntry]]
+# (entries by path, those with flags as (path, first flags, second flags), where the entries end)
+_Parsed = tuple[dict[bytes, bytes], list[tuple[bytes, int, int]], int]
 
 
-def _parse_quickly(data: bytes, count: int, hash_bytes: int) -> tuple[_Rows, int] | None:
-    """Parse entries of version 2 with one expression; None when one needs the slow way."""
-    rows: _Rows = []
+def _parse_quickly(data: bytes, count: int, hash_bytes: int) -> _Parsed | None:
+    """Parse entries of version 2 with one expression; None when they need the slow way."""
+    rows = _ENTRIES[hash_bytes].findall(data, 12)[:count]
+    entries = {name.rstrip(b"\0"): head for head, name in rows}
+    at = 12 + (42 + hash_bytes) * len(rows) + sum([len(name) for _, name in rows])
+    # Matches that skip bytes, or an end that is no entry's: something else than plain entries.
     end = 40 + hash_bytes
-    at = 12
-    for match, _ in zip(_ENTRIES[hash_bytes].finditer(data, 12), range(count), strict=False):
-        if match.start() != at:
-            return None
-        head, name = match.groups()
-        at = match.end()
-        flags = head[end] << 8 | head[end + 1]
-        if flags & EXTENDED:
-            return None
-        rows.append((name.rstrip(b"\0"), IndexEntry(head[:40], head[40:end], flags, 0)))
-    return (rows, at) if len(rows) == count else None
+    if len(entries) != count or at > len(data) - hash_bytes or not _is_part(data, at, hash_bytes):
+        return None
+    # Flags beside the length of the name are rare.
+    odd = [(name, head[end] << 8, 0) for name, head in entries.items() if head[end] > 0x0F]
+    return (entries, odd, at) if not any(flags & EXTENDED for _, flags, _ in odd) else None
 
 
-def _parse_slowly(data: bytes, count: int, hash_bytes: int, version: int) -> tuple[_Rows, int]:
-    rows: _Rows = []
+def _is_part(data: bytes, at: int, hash_bytes: int) -> bool:
+    left = len(data) - hash_bytes - at
+    return left == 0 or (left >= 8 and data[at : at + 4].isalpha() and data[at : at + 4].isascii())
+
+
+def _parse_slowly(data: bytes, count: int, hash_bytes: int, version: int) -> _Parsed:
+    entries: dict[bytes, bytes] = {}
+    odd: list[tuple[bytes, int, int]] = []
     at = 12
     name = b""
     for _ in range(count):
         start = at
-        words = data[at : at + 40]
-        raw = data[at + 40 : at + 40 + hash_bytes]
+        head = data[at : at + 40 + hash_bytes]
         at += 40 + hash_bytes
         flags = int.from_bytes(data[at : at + 2], "big")
         at += 2
@@ -133,10 +133,12 @@ def _parse_slowly(data: bytes, count: int, hash_bytes: int, version: int) -> tup
             end = data.find(b"\0", at)
             name = data[at:end]
             at = start + ((end - start + 8) & ~7)
-        if end < 0 or not name or at > len(data) - hash_bytes:
+        if end < 0 or at > len(data) - hash_bytes:
             raise GitError("the index is damaged: an entry is cut off", hint="run: rm .git/index && git reset")
-        rows.append((name, IndexEntry(words, raw, flags, more)))
-    return rows, at
+        entries[name] = head
+        if flags & ~LENGTH or more:
+            odd.append((name, flags, more))
+    return entries, odd, at
 
 
 def _read_offset(data: bytes, at: int) -> tuple[int, int]:
@@ -149,24 +151,41 @@ def _read_offset(data: bytes, at: int) -> tuple[int, int]:
     return value, at + 1
 
 
-def _parse_parts(data: bytes, at: int, hash_bytes: int) -> tuple[dict[bytes, bytes], str]:
-    trees: dict[bytes, bytes] = {}
+def _parse_parts(data: bytes, at: int, hash_bytes: int) -> tuple[bytes, str]:
+    tree_part = b""
     end = len(data) - hash_bytes
     while at + 8 <= end:
         name, size = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "big")
         body = data[at + 8 : at + 8 + size]
         at += 8 + size
         if name == b"TREE":
-            trees = _parse_trees(body, hash_bytes)
+            tree_part = body
         elif name == b"link":
             # Also written when the shared part is empty; only then it changes nothing.
             if body[:hash_bytes].strip(b"\0"):
-                return trees, "a split index"
+                return tree_part, "a split index"
         elif name == b"sdir":
-            return trees, "a sparse index"
+            return tree_part, "a sparse index"
         elif not name[:1].isupper():
-            return trees, f"the index part {name.decode('ascii', 'replace')!r}"
-    return trees, ""
+            return tree_part, f"the index part {name.decode('ascii', 'replace')!r}"
+    return tree_part, ""
+
+
+def read_root_tree(tree_part: bytes, *, hash_bytes: int = 20) -> bytes | None:
+    """Give the raw id of the tree of all entries, None when the index does not know it."""
+    line = tree_part.find(b"\n")
+    if line < 0 or tree_part[:1] != b"\0" or tree_part[1:2] == b"-" or len(tree_part) < line + 1 + hash_bytes:
+        return None
+    return tree_part[line + 1 : line + 1 + hash_bytes]
+
+
+def read_known_trees(tree_part: bytes, *, hash_bytes: int = 20) -> dict[bytes, bytes]:
+    """Give raw tree ids by folder (no slash at the end, b"" is the root), for those that hold just its entries."""
+    try:
+        return _parse_trees(tree_part, hash_bytes)
+    except ValueError:
+        # It only saves work: without it all trees are made anew.
+        return {}
 
 
 def _parse_trees(body: bytes, hash_bytes: int) -> dict[bytes, bytes]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from cicdctl.git.commit import write_tree
-from cicdctl.git.index_file import IndexFile
+from cicdctl.git.index_file import WORDS_BYTES, IndexFile, read_known_trees, read_root_tree
 from cicdctl.git.trees import FOLDER, Row
 
 if TYPE_CHECKING:
@@ -20,17 +20,18 @@ def tree_with_changes(
 
     Gives its id. Writes nothing when the index already knows the tree. Raises GitError.
     """
-    known = index.trees
-    root = known.get(b"")
+    root = read_root_tree(index.tree_part, hash_bytes=repository.hash_bytes)
     if root is not None and not changes and repository.objects.has(root.hex()):
         return root.hex()
+    known = read_known_trees(index.tree_part, hash_bytes=repository.hash_bytes)
     builder = _Builder(repository, known, _folders_above(changes))
+    end = WORDS_BYTES + repository.hash_bytes
     for path, entry in index.entries.items():
         if path not in changes:
             rows = builder.rows_for(path.rpartition(b"/")[0])
             if rows is not None:
-                mode = int.from_bytes(entry.words[24:28], "big")
-                rows.append((mode, path[path.rfind(b"/") + 1 :], entry.raw))
+                mode = int.from_bytes(entry[24:28], "big")
+                rows.append((mode, path[path.rfind(b"/") + 1 :], entry[WORDS_BYTES:end]))
     for path, value in changes.items():
         if value is not None:
             folder, _, name = path.rpartition(b"/")

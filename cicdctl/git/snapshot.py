@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cicdctl.errors import GitError
 from cicdctl.git.commits import Commit
 from cicdctl.git.ignore import base_rules
-from cicdctl.git.index_file import IndexFile, read_index
+from cicdctl.git.index_file import WORDS_BYTES, IndexFile, read_index
 from cicdctl.git.index_tree import tree_with_changes
 from cicdctl.git.names import show_path
 from cicdctl.git.work_tree import WorkTreeScan, scan_work_tree
@@ -88,21 +88,18 @@ def _tree_of_changes(repository: Repository, root: bytes, index: IndexFile, foun
     wanting: list[bytes] = []
     for path, mode in found.suspects + found.untracked:
         entry = index.entries.get(path)
-        stored = store_changed(repository, root, path, mode, conversions, entry.raw if entry else b"")
+        known = entry[WORDS_BYTES : WORDS_BYTES + repository.hash_bytes] if entry else b""
+        stored = store_changed(repository, root, path, mode, conversions, known)
         if stored is None:
             # It is gone since the scan: that is deleted, or was never there.
             if entry is not None:
                 changes[path] = None
-        elif stored.conversion:
+            continue
+        if stored.conversion:
             wanting.append(path)
-            changes[path] = (stored.mode, stored.raw)
-        elif entry is None or (stored.mode, stored.raw) != (
-            int.from_bytes(entry.words[24:28], "big"),
-            entry.raw,
-        ):
-            changes[path] = (stored.mode, stored.raw)
-        elif entry.more_flags:
-            # Intent to add: its entry is in no tree yet, even when the file is empty as the entry says.
+        is_as_staged = entry is not None and (int.from_bytes(entry[24:28], "big"), known) == (stored.mode, stored.raw)
+        # An intended entry is in no tree yet, even when the file is as empty as the entry says.
+        if not is_as_staged or path in index.intended:
             changes[path] = (stored.mode, stored.raw)
     for path, raw in found.modules:
         changes[path] = (0o160000, raw)

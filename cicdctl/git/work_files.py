@@ -12,7 +12,7 @@ from cicdctl.errors import GitError
 from cicdctl.git.attributes import Attributes, State
 from cicdctl.git.commit import store_pieces, write_object
 from cicdctl.git.ignore import read_small
-from cicdctl.git.index_file import IndexFile
+from cicdctl.git.index_file import WORDS_BYTES, IndexFile
 from cicdctl.git.names import show_path
 from cicdctl.git.trees import LINK
 
@@ -100,7 +100,8 @@ class Conversions:
             return found
         # git falls back to the index for a file that is not checked out.
         entry = self._index.entries.get(path)
-        return self._repository.objects.read(entry.raw.hex())[1] if entry else None
+        end = WORDS_BYTES + self._repository.hash_bytes
+        return self._repository.objects.read(entry[WORDS_BYTES:end].hex())[1] if entry else None
 
 
 def store_changed(

@@ -8,16 +8,18 @@ import struct
 from typing import TYPE_CHECKING
 
 from cicdctl.git.ignore import IgnoreRules, read_small
-from cicdctl.git.index_file import ASSUME_VALID, SKIP_WORKTREE, IndexEntry, IndexFile
+from cicdctl.git.index_file import WORDS_BYTES, IndexFile
 from cicdctl.git.names import check_name, show_path
 from cicdctl.git.trees import FILE, LINK, MODULE, PROGRAM
 
 if TYPE_CHECKING:
     from cicdctl.git.repository import Repository
 
-_WORDS = struct.Struct(">10I").unpack
+_WORDS = struct.Struct(">10I").unpack_from
 _BILLION = 1_000_000_000
 _LOW = 0xFFFFFFFF
+# Every mode of a file that git writes as 644 or 755, and of a link.
+_USUAL_MODES = [*range(0o100000, 0o101000), 0o120777]
 
 
 class WorkTreeScan:
@@ -52,10 +54,13 @@ class _Scanner:
         self._repository = repository
         self._found = WorkTreeScan()
         self._left = dict(index.entries)
-        self._stamp = index.stamp_ns
+        self._hidden = index.hidden
         self._file_mode = file_mode
-        self._tracked_folders = _folders_of(index.entries)
-        self._modes: dict[int, int] = {}
+        self._entries = index.entries
+        self._folders: set[bytes] | None = None
+        self._modes = {mode: self._mode(mode) for mode in _USUAL_MODES}
+        # An entry as young as the index itself may have been changed since without any word telling.
+        self._stamp = divmod(index.stamp_ns, _BILLION)
 
     def look_into(
         self, folder: bytes, prefix: bytes, rules: IgnoreRules, ignored: bool
@@ -69,50 +74,47 @@ class _Scanner:
         except PermissionError:
             self._found.warnings.append(f"cannot read the folder {show_path(prefix)}, left out")
             return []
-        if prefix and prefix[:-1] not in self._tracked_folders and self._is_repository(folder, rows):
+        names = [row.name for row in rows]
+        if prefix and b".git" in names and not self._tracks_below(prefix[:-1]) and _is_repository(folder):
             self._found.warnings.append(f"{show_path(prefix)} is a repository of its own, left out")
             return []
-        if not ignored:
-            for row in rows:
-                if row.name == b".gitignore":
-                    rules = rules.enter(prefix, read_small(row.path, follow=False))
+        if not ignored and b".gitignore" in names:
+            rules = rules.enter(prefix, read_small(folder + b"/.gitignore", follow=False))
         inner = []
-        take = self._left.pop
-        unchanged = self._is_unchanged
-        for row in rows:
-            path = prefix + row.name
+        take, modes, words_of, stamp = self._left.pop, self._modes, _WORDS, self._stamp
+        for name, row in zip(names, rows, strict=True):
+            path = prefix + name
             entry = take(path, None)
             if entry is not None:
-                if unchanged(path, entry, row):
+                found = row.stat(follow_symlinks=False)
+                words = words_of(entry)
+                # One long comparison in this loop and not a function: it runs for every tracked file.
+                if (
+                    words[2] * _BILLION + words[3] == found.st_mtime_ns
+                    and words[0] * _BILLION + words[1] == found.st_ctime_ns
+                    and words[9] == found.st_size & _LOW
+                    and words[5] == found.st_ino & _LOW
+                    and words[6] == modes.get(found.st_mode)
+                    and words[7] == found.st_uid
+                    and words[8] == found.st_gid
+                    and words[2:4] < stamp
+                ):
                     continue
-                if not row.is_dir(follow_symlinks=False):
+                if self._is_no_folder(path, entry, row, found):
                     continue
             if row.is_dir(follow_symlinks=False):
-                if row.name != b".git" and (into := self._folder(row, path, rules, ignored)) is not None:
+                if name != b".git" and (into := self._folder(row, path, rules, ignored)) is not None:
                     inner.append(into)
-            elif not ignored and not rules.ignores(path, row.name, False):
+            elif not ignored and not rules.ignores(path, name, False):
                 self._add(row, path)
         return inner
 
-    def _is_unchanged(self, path: bytes, entry: IndexEntry, row: os.DirEntry[bytes]) -> bool:
-        """Compare one entry; notes what it finds. False when it is not unchanged, or a folder is in its place."""
-        if entry.flags & ASSUME_VALID or entry.more_flags & SKIP_WORKTREE:
+    def _is_no_folder(self, path: bytes, entry: bytes, row: os.DirEntry[bytes], found: os.stat_result) -> bool:
+        """Note what an entry that may have changed is now. False when an ordinary folder is in its place."""
+        if path in self._hidden:
             return True
-        found = row.stat(follow_symlinks=False)
-        changed_s, changed_ns, modified_s, modified_ns, _, inode, mode, uid, gid, size = _WORDS(entry.words)
-        modified = modified_s * _BILLION + modified_ns
-        on_disk = self._modes.get(found.st_mode) or self._mode(found.st_mode)
-        if (
-            modified == found.st_mtime_ns
-            and changed_s * _BILLION + changed_ns == found.st_ctime_ns
-            and size == found.st_size & _LOW
-            and inode == found.st_ino & _LOW
-            and uid == found.st_uid
-            and gid == found.st_gid
-            and on_disk == mode
-            and modified < self._stamp
-        ):
-            return True
+        mode = int.from_bytes(entry[24:28], "big")
+        on_disk = self._mode(found.st_mode)
         if mode == MODULE and on_disk == stat.S_IFDIR:
             self._look_at_module(path, entry, row.path)
             return True
@@ -124,35 +126,35 @@ class _Scanner:
         self._found.deleted.append(path)
         if on_disk != stat.S_IFDIR:
             self._found.warnings.append(f"{show_path(path)} is neither file nor link, left out")
+            return True
         return False
 
     def _mode(self, mode: int) -> int:
         kind = stat.S_IFMT(mode)
         if kind == stat.S_IFREG:
-            kind = PROGRAM if mode & 0o100 else FILE
-        self._modes[mode] = kind
+            return PROGRAM if mode & 0o100 else FILE
         return kind
 
-    def _look_at_module(self, path: bytes, entry: IndexEntry, place: bytes) -> None:
+    def _look_at_module(self, path: bytes, entry: bytes, place: bytes) -> None:
         from cicdctl.git.discovery import head_of_nested
 
         # No repository in the folder: not initialised, which changes nothing.
         oid = head_of_nested(place)
-        if oid and bytes.fromhex(oid) != entry.raw:
+        if oid and bytes.fromhex(oid) != entry[WORDS_BYTES : WORDS_BYTES + len(oid) // 2]:
             self._found.modules.append((path, bytes.fromhex(oid)))
 
     def _folder(
         self, row: os.DirEntry[bytes], path: bytes, rules: IgnoreRules, ignored: bool
     ) -> tuple[bytes, bytes, IgnoreRules, bool] | None:
         ignored = ignored or rules.ignores(path, row.name, True)
-        if ignored and path not in self._tracked_folders:
+        if ignored and not self._tracks_below(path):
             return None
         return row.path, path + b"/", rules, ignored
 
-    def _is_repository(self, folder: bytes, rows: list[os.DirEntry[bytes]]) -> bool:
-        from cicdctl.git.discovery import is_nested_repository
-
-        return any(row.name == b".git" for row in rows) and is_nested_repository(folder)
+    def _tracks_below(self, folder: bytes) -> bool:
+        if self._folders is None:
+            self._folders = _folders_of(self._entries)
+        return folder in self._folders
 
     def _add(self, row: os.DirEntry[bytes], path: bytes) -> None:
         if row.name == b".git" and b"/" not in path:
@@ -172,13 +174,11 @@ class _Scanner:
 
     def finish(self) -> WorkTreeScan:
         """Whatever was not met on the way is deleted, unless git was told not to look."""
-        for path, entry in self._left.items():
-            if not (entry.flags & ASSUME_VALID or entry.more_flags & SKIP_WORKTREE):
-                self._found.deleted.append(path)
+        self._found.deleted += [path for path in self._left if path not in self._hidden]
         return self._found
 
 
-def _folders_of(paths: dict[bytes, IndexEntry]) -> set[bytes]:
+def _folders_of(paths: dict[bytes, bytes]) -> set[bytes]:
     folders = {path.rpartition(b"/")[0] for path in paths}
     for folder in list(folders):
         while folder:
@@ -187,3 +187,9 @@ def _folders_of(paths: dict[bytes, IndexEntry]) -> set[bytes]:
                 break
             folders.add(folder)
     return folders
+
+
+def _is_repository(folder: bytes) -> bool:
+    from cicdctl.git.discovery import is_nested_repository
+
+    return is_nested_repository(folder)
