@@ -1,11 +1,11 @@
 """`python -m cicdctl`: the same door as the console script."""
 
-import os
 import sys
+from pathlib import Path
 
 if __name__ == "__main__":
     # `-m` puts the current folder first, and that is a repository whose files must not become our modules.
-    if not sys.flags.safe_path and sys.path and sys.path[0] in ("", os.getcwd()):
+    if not sys.flags.safe_path and sys.path and sys.path[0] in ("", str(Path.cwd())):
         del sys.path[0]
     from cicdctl.cli import main
 

@@ -25,7 +25,7 @@ ENVIRON_PREFIX = "CICDCTL_"
 
 
 class Invocation(Value, frozen=True, kw_only=True):
-    """What the command line says about every command. `verbosity` is -1 for quiet; `color` None means: if a terminal."""
+    """What the command line says about every command. `verbosity` -1 is quiet; `color` None: as the terminal can."""
 
     directory: Path = Path()
     config_file: Path | None = None
@@ -111,13 +111,14 @@ class Project:
     @cached_property
     def resolved(self) -> Resolved:
         """The same with the origin of each value: defaults, the working tree's file, operator files, `CICDCTL_…`."""
-        from cicdctl.config.operator import config_layer, environ_layer, resolve
+        from cicdctl.config.operator import config_layer, resolve
+        from cicdctl.config.variables import environment_layers
 
         layers = [] if self.working_config is None else [config_layer(self.working_config)]
         for path in self.operator_files:
             if path.is_file():
                 layers.append(config_layer(read_operator(_read_file(path), source=str(path))))
-        layers.append(environ_layer(self.environ))
+        layers += environment_layers(self.environ, layers)
         return resolve(layers, self.environ)
 
     @property

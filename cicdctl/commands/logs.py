@@ -15,7 +15,7 @@ app = typer.Typer(rich_markup_mode=None)
 
 
 @app.command(
-    epilog="Examples: cicdctl logs 42 unit --tail 50   |   cicdctl logs 42 unit -f   |   cicdctl logs 42 unit --grep Error"
+    epilog="Examples: cicdctl logs 42 unit --tail 50   |   cicdctl logs 42 -f   |   cicdctl logs 42 unit --grep Error"
 )
 def logs(
     ctx: typer.Context,

@@ -53,10 +53,7 @@ def print_log(project: Project, run: str, stage: str, view: LogView) -> int:
 def _lines(path: Path, view: LogView) -> Iterator[bytes]:
     from cicdctl.store import LogReader
 
-    if view.tail is not None:
-        found = iter(LogReader(path).tail(view.tail))
-    else:
-        found = _whole_lines(path)
+    found = _whole_lines(path) if view.tail is None else iter(LogReader(path).tail(view.tail))
     needle = None if view.grep is None else view.grep.encode()
     return (line for line in found if needle is None or needle in line)
 

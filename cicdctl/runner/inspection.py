@@ -16,7 +16,10 @@ from cicdctl.runner.variables import run_variables
 
 
 class Inspected(Value, frozen=True, kw_only=True):
-    """A stage with its identity. `hit` is a usable cached result; `unknown` names needs whose artifacts are not known."""
+    """A stage with its identity. `hit` is a usable cached result.
+
+    `unknown` names needs whose artifacts are not known.
+    """
 
     planned: PlannedStage
     identity: Identity

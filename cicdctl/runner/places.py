@@ -23,7 +23,7 @@ def log_path(run: int, stage: str, attempt: int) -> str:
 
 
 class Scratch:
-    """The private folder of one attempt, gone when it ends: TMPDIR, HOME where it is not kept, two files to write to."""
+    """The private folder of one attempt, gone when it ends: TMPDIR, HOME unless it is kept, two files to write to."""
 
     def __init__(self, cache_folder: Path, run: int, stage: str, attempt: int) -> None:
         self.folder = cache_folder / "scratch" / f"{run}-{file_name(stage)}.{attempt}"

@@ -11,7 +11,7 @@ from cicdctl.project import Project
 
 
 def find_run(project: Project, text: str) -> RunSummary:
-    """Return run `42` or `#42`, or the latest one for empty text. Raises UsageError, or StoreError when there is none."""
+    """Return run `42` or `#42`; the latest for empty text. Raises UsageError, or StoreError when there is none."""
     number = text.removeprefix("#")
     if not number:
         latest = project.state.runs(RunFilter(limit=1))

@@ -86,14 +86,15 @@ def test_without_network_there_is_none_or_a_refusal(make_project):
     """network = false runs in a sandbox where one works, and is refused with what to do where none does."""
     config = """
 [pipelines.build.stages.unit]
-run = "python3 -c \\"import socket; s = socket.socket(); s.settimeout(2); print(s.connect_ex(('192.0.2.1', 80)))\\"; ls ~; touch inside; git status --short"
+run = "grep -c : /proc/net/dev; ls ~; touch inside; git status --short"
 network = false
 """
     project = make_project(config)
     ran = project.cicdctl("run", "build")
     if shutil.which("bwrap"):
         ran.passes()
-        assert "\n101\n" in project.cicdctl("logs", "1", "unit").passes().stdout
+        # Only the loopback device is there, and git works in the worktree.
+        assert "\n1\n?? inside\n" in project.cicdctl("logs", "1", "unit").passes().stdout
     else:
         ran.fails(3)
         assert "bubblewrap" in ran.stdout
