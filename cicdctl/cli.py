@@ -14,7 +14,6 @@ from typer.core import TyperGroup
 
 from cicdctl.commands import COMMANDS, HIDDEN
 from cicdctl.errors import CicdError
-from cicdctl.project import Invocation
 
 
 class LazyCommands(TyperGroup):
@@ -74,6 +73,8 @@ def options(
     ] = False,
 ) -> None:
     """CI/CD that lives in your git repository."""
+    from cicdctl.project import Invocation  # `--version` and `--help` do without the engine
+
     ctx.obj = Invocation(
         directory=directory,
         config_file=config,

@@ -11,10 +11,7 @@ from cicdctl.commands.names import complete_pipeline, complete_stage
 from cicdctl.commands.opening import open_here, params_of
 from cicdctl.reports.choice import install_reports, install_warnings
 from cicdctl.reports.ending import exit_status
-from cicdctl.reports.output import print_started
-from cicdctl.reports.plans import print_forecast
-from cicdctl.reports.ranges import print_range
-from cicdctl.runner import RunRequest, forecast, run_pipeline, run_range, start_detached_run
+from cicdctl.runner import RunRequest, run_pipeline
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -69,13 +66,23 @@ def run(
         fail_on_cache_miss=fail_on_cache_miss,
     )
     with open_here(ctx) as project:
+        # What each of these needs is imported only for it: the run that finds everything cached is the common one.
         if dry_run:
+            from cicdctl.reports.plans import print_forecast
+            from cicdctl.runner import forecast
+
             install_warnings(project)
             raise typer.Exit(print_forecast(forecast(project, request), json=json, graph=False))
         if ".." in revision:
+            from cicdctl.reports.ranges import print_range
+            from cicdctl.runner import run_range
+
             install_warnings(project)
             raise typer.Exit(print_range(run_range(project, request), json=json))
         if detach:
+            from cicdctl.reports.output import print_started
+            from cicdctl.runner import start_detached_run
+
             install_warnings(project)
             raise typer.Exit(print_started(start_detached_run(project, request), json=json))
         install_reports(project, json=json, events=events, junit=junit)

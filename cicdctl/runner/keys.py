@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-import platform
+import os
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 
@@ -40,7 +40,8 @@ class KeyMaker:
         self._inherited = {
             name: project.environ[name] for name in project.settings.orchestrator.env_allow if name in project.environ
         }
-        self._platform = f"{platform.system().lower()} {platform.machine()}"
+        system = os.uname()
+        self._platform = f"{system.sysname.lower()} {system.machine}"
 
     def identify(self, planned: PlannedStage, ancestors: Sequence[StageResult]) -> Identity:
         """Return the identity of a stage whose needs have ended. Raises PluginError, ConfigError or StoreError."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from shutil import rmtree
 
 from cicdctl.errors import StoreError
 from cicdctl.model import Attempt, Run, RunFilter, RunState, StageResult, Verdict
@@ -57,6 +56,8 @@ def end_unstarted(project: Project, run: Run, reason: str) -> Run:
 
 
 def _end(project: Project, run: Run) -> Run:
+    from shutil import rmtree
+
     from cicdctl.process import sweep
 
     fresh = project.state.load(run.number)
