@@ -134,6 +134,11 @@ class Trash:
             self._thread = threading.Thread(target=self.empty, name="cicdctl-trash", daemon=True)
             self._thread.start()
 
+    def wait(self) -> None:
+        """Wait until everything that is being deleted is gone."""
+        if self._thread is not None:
+            self._thread.join()
+
     def close(self) -> None:
         """Stop deleting after the file at hand; the rest waits for the next process."""
         self._stop.set()

@@ -7,6 +7,7 @@ import random
 import stat
 
 import pytest
+
 from cicdctl.git import WorktreePool, export, open_repository
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
+
 from cicdctl.errors import GitError
 from cicdctl.git import WorktreePool, export, open_repository
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
+
 from cicdctl.errors import GitError
 from cicdctl.git.worktree_index import WorktreeIndex, build_index, stat_words
 

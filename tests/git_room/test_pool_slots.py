@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 
 import pytest
+
 from cicdctl.errors import GitError
 from cicdctl.git import WorktreePool, open_repository
 
