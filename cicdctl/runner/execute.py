@@ -63,6 +63,7 @@ class Runner:
         self._executor: Any = None
         self._flying: dict[str, tuple[PlannedStage, Identity, Any]] = {}
         self._attempts: dict[str, int] = {}
+        self._identities: dict[str, Identity] = {}  # of stages that wait for a worker
         self._jobs = prepared.request.jobs or _default_jobs(project)
         self._signals = 0
         self._missed: str | None = None
@@ -126,7 +127,7 @@ class Runner:
                 continue
             ancestors = [self._schedule.results[identity] for identity in self._schedule.ancestors(planned)]
             try:
-                identity = self._keys.identify(planned, ancestors)
+                identity = self._identities.pop(planned.id, None) or self._keys.identify(planned, ancestors)
             except CicdError as error:
                 self._finish(StageResult(stage=planned.id, verdict=Verdict.ERROR, reason=error.message))
                 continue
@@ -139,6 +140,7 @@ class Runner:
                     StageResult(stage=planned.id, verdict=Verdict.SKIPPED, reason="not in the cache"), blocks=True
                 )
             elif len(self._flying) >= self._jobs:
+                self._identities[planned.id] = identity
                 self._schedule.give_back(planned)
                 return
             else:
