@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 from cicdctl.git.checkout import Written, change_files
 from cicdctl.git.folders import FOLDER_FLAGS, FOLDER_MODE, Folders, Trash, allow_owner, split_path
 from cicdctl.git.repository import Repository
-from cicdctl.git.trees import MODULE
+from cicdctl.git.trees import FILE, LINK, MODULE, PROGRAM
 from cicdctl.git.worktree_index import WorktreeIndex, stat_words
+
+# What we wrote, as the file system says it and as git does; any other mode is a change.
+_PLAIN_MODES = {0o100644: FILE, 0o100755: PROGRAM, 0o120777: LINK}
+# Third byte of the mode word of a submodule's entry.
+_MODULE_BYTE = MODULE >> 8
 
 
 class Leftovers(NamedTuple):
@@ -39,16 +45,17 @@ def scan(root: Path, index: WorktreeIndex) -> Leftovers:
 class _Scan:
     def __init__(self, index: WorktreeIndex) -> None:
         self.entries = index.entries()
-        self.folders = _folders_of(self.entries)
+        self.folders = index.trees().keys() or _folders_of(self.entries)
         self.untracked: list[bytes] = []
         self.changed: list[bytes] = []
-        self.seen: set[bytes] = set()
+        self.seen: list[bytes] = []
 
     def run(self, root: Path) -> Leftovers:
         stack: list[tuple[int, bytes, list[bytes]]] = []
         try:
             at = os.open(root, FOLDER_FLAGS)
-            stack.append((at, b"", self._look(at, b"")))
+            stack.append((at, b"", []))
+            stack[-1][2].extend(self._look(at, b""))
             while stack:
                 at, prefix, below = stack[-1]
                 if not below:
@@ -62,28 +69,33 @@ class _Scan:
         finally:
             for at, _, _ in stack:
                 os.close(at)
-        missing = self.entries.keys() - self.seen if len(self.seen) < len(self.entries) else ()
+        missing = self.entries.keys() - set(self.seen) if len(self.seen) < len(self.entries) else ()
         return Leftovers(tuple(sorted(self.untracked)), tuple(sorted((*self.changed, *missing))))
 
     def _look(self, at: int, prefix: bytes) -> list[bytes]:
-        """Compare the files of one open folder; give the names of tracked folders in it."""
+        """Compare the files of one open folder; give the names of tracked folders in it.
+
+        The loop runs once per file of the repository: what could be a function is written out.
+        """
         if os.fstat(at).st_mode & 0o7777 != FOLDER_MODE:
             os.fchmod(at, FOLDER_MODE)
         below: list[bytes] = []
-        entries, folders, seen = self.entries, self.folders, self.seen
+        entry_of, saw = self.entries.get, self.seen.append
+        encoding, errors = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
         with os.scandir(at) as rows:
             for row in rows:
-                name = os.fsencode(row.name)
+                name = row.name.encode(encoding, errors)
                 path = prefix + name
-                head = entries.get(path)
+                head = entry_of(path)
                 if head is not None:
-                    seen.add(path)
-                    mode = int.from_bytes(head[24:28], "big")
-                    if mode == MODULE:
+                    saw(path)
+                    if head[26] == _MODULE_BYTE:
                         self._look_at_module(at, name, path)
-                    elif stat_words(row.stat(follow_symlinks=False), mode) != head[:40]:
+                        continue
+                    found = row.stat(follow_symlinks=False)
+                    if stat_words(found, _PLAIN_MODES.get(found.st_mode, 0)) != head[:40]:
                         self.changed.append(path)
-                elif path in folders and row.is_dir(follow_symlinks=False):
+                elif path in self.folders and row.is_dir(follow_symlinks=False):
                     below.append(name)
                 elif path != b".git":
                     self.untracked.append(path)
@@ -129,7 +141,7 @@ def restore(
     return change_files(repository, root, index, gone, new, {}, trash)
 
 
-def _folders_of(entries: Mapping[bytes, bytes]) -> set[bytes]:
+def _folders_of(entries: Iterable[bytes]) -> set[bytes]:
     found: set[bytes] = set()
     for path in entries:
         end = path.rfind(b"/")

@@ -10,9 +10,7 @@ from collections.abc import Iterable, Mapping
 
 from cicdctl.errors import GitError
 
-_WORDS = struct.Struct(">10I")
-_LOW = 0xFFFFFFFF
-_BILLION = 1_000_000_000
+_pack_words = struct.Struct(">10I").pack
 NO_WORDS = bytes(24)
 
 # Head of an entry (stat words, object id), flags, path, the NULs that fill it up. An entry begins with a time
@@ -27,17 +25,17 @@ def stat_words(found: os.stat_result, mode: int) -> bytes:
     ctime in nanoseconds, inode, owner and size: no unprivileged process can fake them all.
     """
     changed, modified = found.st_ctime_ns, found.st_mtime_ns
-    return _WORDS.pack(
-        changed // _BILLION & _LOW,
-        changed % _BILLION,
-        modified // _BILLION & _LOW,
-        modified % _BILLION,
-        found.st_dev & _LOW,
-        found.st_ino & _LOW,
+    return _pack_words(
+        changed // 1_000_000_000 & 0xFFFFFFFF,
+        changed % 1_000_000_000,
+        modified // 1_000_000_000 & 0xFFFFFFFF,
+        modified % 1_000_000_000,
+        found.st_dev & 0xFFFFFFFF,
+        found.st_ino & 0xFFFFFFFF,
         mode,
         found.st_uid,
         found.st_gid,
-        found.st_size & _LOW,
+        found.st_size & 0xFFFFFFFF,
     )
 
 
