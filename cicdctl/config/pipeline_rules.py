@@ -115,7 +115,7 @@ PARAM = OneOf(
             check=_check_param,
             keys=(
                 Key(name="default", shape=Scalar(), doc="Used when a trigger does not set it; without one it must be given"),
-                Key(name="choices", shape=Many(of=Scalar(), at_least=1), doc="The values allowed; without them any text", default="[]"),
+                Key(name="choices", shape=Many(of=Scalar()), doc="The values allowed; without them any text", default="[]"),
                 Key(name="description", shape=Text(check=check_line, pattern=LINE_PATTERN), doc="What it is for"),
             ),
         ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
 from typing import Any
 
 from cicdctl.model.values import Value
@@ -24,7 +25,7 @@ class Problem(Value, frozen=True, kw_only=True):
     at: At
     message: str
     word: str = ""
-    known: tuple[str, ...] = ()
+    known: Iterable[str] = ()
 
 
 class Problems:
@@ -37,8 +38,8 @@ class Problems:
         return bool(self.found)
 
     def add(self, at: At, message: str, *, word: str = "", known: Iterable[str] = ()) -> None:
-        """Remember one problem; `word` and `known` are compared only if it is shown."""
-        self.found.append(Problem(at=at, message=message, word=word, known=tuple(known)))
+        """Remember one problem; `known` is walked and compared with `word` only if it is shown."""
+        self.found.append(Problem(at=at, message=message, word=word, known=known))
 
 
 def tell(problems: Iterable[Problem], source: str, locate: Callable[[], Positions]) -> tuple[str, ...]:
@@ -71,7 +72,7 @@ def _near(problem: Problem) -> str:
     if not problem.word or len(problem.word) > LONGEST_QUOTE:
         return ""
     # Known words may be names from the same file: only as many and as plain ones as are worth comparing.
-    known = [word for word in problem.known[:MOST_KNOWN] if word.isprintable() and len(word) <= LONGEST_QUOTE]
+    known = [word for word in islice(problem.known, MOST_KNOWN) if word.isprintable() and len(word) <= LONGEST_QUOTE]
     return near_word(problem.word, known)
 
 

@@ -14,7 +14,7 @@ from cicdctl.config.problems import At, Positions, Problems, tell
 from cicdctl.config.references import check_references
 from cicdctl.config.rules import OPERATOR_FILE, OPERATOR_KEYS, PROJECT_FILE
 from cicdctl.config.settings import Config, FixerSettings
-from cicdctl.config.shapes import WRONG
+from cicdctl.config.shapes import WRONG, plain
 from cicdctl.config.table import Table
 from cicdctl.errors import ConfigError
 
@@ -55,7 +55,7 @@ def make_config(fields: dict[str, Any], raw: Mapping[str, Any], source: str) -> 
     config = Config(
         **(fields | {"pipelines": (), "fixers": make_fixers(fields.get("fixers", {}))}),
         source=source,
-        document={key.name: raw[key.name] for key in OPERATOR_KEYS if key.name in raw},
+        document={key.name: plain(raw[key.name]) for key in OPERATOR_KEYS if key.name in raw},
     )
     return config if "pipelines" not in fields else _with_pipelines(config, fields["pipelines"])
 

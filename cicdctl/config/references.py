@@ -22,11 +22,12 @@ def check_references(raw: Mapping[str, Any], problems: Problems) -> None:
         trigger = pipeline.get("trigger")
         if isinstance(trigger, str) and trigger.startswith("after_"):
             after[name] = trigger.removeprefix("after_")
+    circles = _circles(after)
     for name, first in after.items():
         at = ("pipelines", name, "trigger")
         if first not in pipelines:
             problems.add(at, f"there is no pipeline {quote(first)}", word=first, known=pipelines)
-        elif name in _chain(name, after):
+        elif name in circles:
             problems.add(at, f"never starts: {quote(name)} waits for itself through {quote(first)}")
 
 
@@ -42,8 +43,11 @@ def _check_needs(pipeline: str, stages: Any, problems: Problems) -> None:
             if need == name:
                 problems.add(at, "a stage cannot need itself")
             elif need not in stages:
-                others = (other for other in stages if other != name)
-                problems.add(at, f"there is no stage {quote(need)}", word=need, known=others)
+                problems.add(at, f"there is no stage {quote(need)}", word=need, known=_others(stages, name))
+
+
+def _others(stages: Mapping[str, Any], name: str) -> Iterator[str]:
+    return (other for other in stages if other != name)
 
 
 def _each(needs: Any) -> Iterator[tuple[tuple[int, ...], Any]]:
@@ -54,10 +58,17 @@ def _each(needs: Any) -> Iterator[tuple[tuple[int, ...], Any]]:
         yield (), needs
 
 
-def _chain(name: str, after: Mapping[str, str]) -> Iterator[str]:
-    seen: set[str] = set()
-    at = after.get(name)
-    while at is not None and at not in seen:
-        seen.add(at)
-        yield at
-        at = after.get(at)
+def _circles(after: Mapping[str, str]) -> set[str]:
+    """Return every name that is reached again from itself; each name is walked once."""
+    circles: set[str] = set()
+    walked: set[str] = set()
+    for start in after:
+        path: dict[str, int] = {}
+        name: str | None = start
+        while name is not None and name not in walked:
+            walked.add(name)
+            path[name] = len(path)
+            name = after.get(name)
+        if name in path:
+            circles.update(list(path)[path[name] :])
+    return circles

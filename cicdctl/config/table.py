@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from cicdctl.config.problems import At, Problems, describe, is_bare, quote
+from cicdctl.config.problems import At, Problems, describe, name_kind, quote
 from cicdctl.config.shapes import WRONG, Shape, kind_of
 
 # How a pushed file may change what the operator set; `never`: not at all, `order`: to a later choice.
@@ -133,7 +133,10 @@ class Table(Shape, kw_only=True):
         options: dict[str, Any] = {}
         for name, value in raw.items():
             key = self.by_name.get(name)
-            if key is not None:
+            if key is not None and key.secret and kind_of(value) not in key.shape.kinds:
+                # Even a wrong value may be a secret.
+                problems.add((*at, name), f"must be {key.shape.name()}, not {name_kind(value)}")
+            elif key is not None:
                 fields[key.field or name] = key.shape.read(value, (*at, name), problems)
             elif self.rest is not None:
                 complaint = self.rest_check(name) if self.rest_check else None
@@ -192,8 +195,3 @@ class OneOf(Shape, kw_only=True):
 
     def schema(self) -> dict[str, Any]:
         return {"anyOf": [shape.schema() for shape in self.of]}
-
-
-def show_key(name: str) -> str:
-    """Write one key as TOML wants it."""
-    return name if is_bare(name) else quote(name)
