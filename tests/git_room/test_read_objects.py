@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import random
@@ -151,14 +152,10 @@ def test_damaged_packs_never_crash(make_git, seed):
             path.write_bytes(data[: dice.randrange(len(data))] if dice.random() < 0.1 else data)
             with open_repository(git.path) as repository:
                 for oid in oids:
-                    try:
+                    with contextlib.suppress(GitError):
                         repository.read_object(oid)
-                    except GitError:
-                        pass
-                    try:
+                    with contextlib.suppress(GitError):
                         list(repository.read_blobs([oid]))
-                    except GitError:
-                        pass
         path.write_bytes(whole)
 
 
@@ -167,18 +164,16 @@ def test_deltas_in_python_equal_rust():
     from dulwich._pack import create_delta
 
     dice = random.Random(5)
-    base = bytes(dice.randrange(256) for _ in range(70_000))
-    for _ in range(40):
-        at, size = dice.randrange(60_000), dice.randrange(10_000)
-        target = base[at : at + size] + bytes(dice.randrange(256) for _ in range(30)) + base[: dice.randrange(70_000)]
+    base = bytes(dice.randrange(256) for _ in range(3_000))
+    for _ in range(30):
+        at, size = dice.randrange(2_500), dice.randrange(1_000)
+        target = base[at : at + size] + bytes(dice.randrange(256) for _ in range(30)) + base[: dice.randrange(3_000)]
         delta = bytes(create_delta(base, target))
         assert deltas._apply_in_python(base, delta) == target == b"".join(fast(base, delta))
         broken = bytearray(delta)
         broken[dice.randrange(len(broken))] ^= 0xFF
-        try:
+        with contextlib.suppress(deltas.DamagedDelta):
             deltas._apply_in_python(base, bytes(broken))
-        except deltas.DamagedDelta:
-            pass
 
 
 def test_reading_switches_to_rust_after_many_deltas(make_git, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import shutil
@@ -132,7 +133,7 @@ def test_deep_tree_does_not_recurse(make_git):
     oid = bytes.fromhex(git.text("hash-object", "-w", "/dev/null"))
     with open_repository(git.path) as repository:
         tree = write_tree(repository, [(FILE, b"f", oid)])
-        for depth in range(2100):
+        for depth in range(2060):
             if depth == 1500:
                 assert len(list(repository.walk(tree))) == 1
                 assert len(list(repository.changed_entries(None, tree))) == 1
@@ -374,10 +375,8 @@ def test_damaged_index_never_crashes(tmp_path_factory, data):
     for head in (b"", b"DIRC\0\0\0\2\0\0\0\1", b"DIRC\0\0\0\4\0\0\0\2", b"DIRC\0\0\0\2\0\0\0\0TREE\0\0\0\x50"):
         body = head + data
         path.write_bytes(body + hashlib.sha1(body).digest())
-        try:
+        with contextlib.suppress(GitError):
             read_index(path)
-        except GitError:
-            pass
 
 
 def test_repository_in_two_threads(make_git):
