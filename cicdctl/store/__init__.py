@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cicdctl.store.backup import backup, check, last_backup, restore
+    from cicdctl.store.backup import back_up_state, check_state, last_backup, restore_state
     from cicdctl.store.blobs import BlobStore
     from cicdctl.store.cache import CachedResult, ResultCache, open_cache
     from cicdctl.store.changes import (
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _ROOM = "cicdctl.store."
 
+# No name here may be a module's of this folder: importing that module would put itself in its place.
 # A run that finds everything in the cache needs few of these; each is imported when it is first named.
 _HOMES = {
     "AttemptEnded": "changes",
@@ -52,8 +53,8 @@ _HOMES = {
     "StageState": "changes",
     "StaleRunner": "state",
     "StateStore": "state",
-    "backup": "backup",
-    "check": "backup",
+    "back_up_state": "backup",
+    "check_state": "backup",
     "is_locked": "locks",
     "last_backup": "backup",
     "lock": "locks",
@@ -61,7 +62,7 @@ _HOMES = {
     "open_cache": "cache",
     "open_state": "sqlite_state",
     "refuse_network": "folders",
-    "restore": "backup",
+    "restore_state": "backup",
 }
 
 __all__ = [
@@ -86,8 +87,8 @@ __all__ = [
     "StageState",
     "StaleRunner",
     "StateStore",
-    "backup",
-    "check",
+    "back_up_state",
+    "check_state",
     "is_locked",
     "last_backup",
     "lock",
@@ -95,7 +96,7 @@ __all__ = [
     "open_cache",
     "open_state",
     "refuse_network",
-    "restore",
+    "restore_state",
 ]
 
 

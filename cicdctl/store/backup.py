@@ -24,16 +24,16 @@ from cicdctl.store.folders import create_private_file, make_private_folder, sync
 from cicdctl.store.locks import Lock, lock, take_turn
 from cicdctl.store.schema import APPLICATION_ID
 
-__all__ = ["backup", "check", "last_backup", "restore"]
+__all__ = ["back_up_state", "check_state", "last_backup", "restore_state"]
 
 
-def check(folder: Path) -> str:
+def check_state(folder: Path) -> str:
     """Check the whole state database: "ok", or the first findings. StoreError when it cannot be opened at all."""
     open_reader(folder).close()
     return check_file(folder / FILE) if (folder / FILE).exists() else "ok"
 
 
-def backup(folder: Path, *, keep: int = 3) -> Path:
+def back_up_state(folder: Path, *, keep: int = 3) -> Path:
     """Copy state.db into `backups/` beside it, check the copy, and keep the newest `keep`.
 
     Others may read and write meanwhile; the copy is of one moment. Raises DamagedState, and removes
@@ -53,7 +53,7 @@ def backup(folder: Path, *, keep: int = 3) -> Path:
         raise StoreError(f"cannot write a backup to '{store}': {error.strerror}", hint="is the disk full?") from error
 
 
-def restore(folder: Path, source: Path | None = None) -> Path:
+def restore_state(folder: Path, source: Path | None = None) -> Path:
     """Put a backup (the last one) in the place of state.db and return the folder the old files were moved to.
 
     Nobody may have the state open. Run numbers given since the backup are not given again as far as

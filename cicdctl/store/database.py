@@ -28,7 +28,9 @@ class Database:
     `folder` stays share-locked while open, so that a restore knows when nobody uses the file.
     """
 
-    def __init__(self, folder: Path, connection: sqlite3.Connection, *, folder_fd: int, lock_fd: int | None) -> None:
+    def __init__(
+        self, folder: Path, connection: sqlite3.Connection, *, folder_fd: int | None, lock_fd: int | None
+    ) -> None:
         self.folder = folder
         self.path = folder / FILE
         self._connection: sqlite3.Connection | None = connection
@@ -62,24 +64,27 @@ class Database:
 
         Waits for other writers, half a minute at most. Raises StoreError.
         """
-        with self._mutex, self._explained("written"), self._exclusive():
+        with self._mutex, self._explained("written"):
             connection = self._open_connection()
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield connection
-                failpoints.reach("state_before_commit")
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
-            failpoints.reach("state_after_commit")
-            self._checkpoint_when_large(connection)
+            with self._exclusive():
+                connection.execute("BEGIN IMMEDIATE")
+                try:
+                    yield connection
+                    failpoints.reach("state_before_commit")
+                    connection.execute("COMMIT")
+                except BaseException:
+                    if connection.in_transaction:
+                        connection.execute("ROLLBACK")
+                    raise
+                failpoints.reach("state_after_commit")
+                self._checkpoint_when_large(connection)
 
     def vacuum(self, pages: int) -> None:
         """Give up to `pages` free pages back to the file system."""
-        with self._mutex, self._explained("written"), self._exclusive():
-            self._open_connection().execute(f"PRAGMA incremental_vacuum({int(pages)})").fetchall()
+        with self._mutex, self._explained("written"):
+            connection = self._open_connection()
+            with self._exclusive():
+                connection.execute(f"PRAGMA incremental_vacuum({int(pages)})").fetchall()
 
     def close(self) -> None:
         """Close it; the last one to close merges the log into the file. Calling it again does nothing."""
@@ -94,9 +99,9 @@ class Database:
                     with self._explained("closed"), self._exclusive(check=False):
                         connection.close()
             finally:
-                os.close(self._folder_fd)
-                if self._lock_fd is not None:
-                    os.close(self._lock_fd)
+                for fd in (self._folder_fd, self._lock_fd):
+                    if fd is not None:
+                        os.close(fd)
 
     def _open_connection(self) -> sqlite3.Connection:
         if self._connection is None:

@@ -31,7 +31,8 @@ def open_database(folder: Path) -> Database:
     make_private_folder(folder)
     refuse_network(folder, "the saved runs")
     path = folder / FILE
-    folder_fd = lock_fd = -1
+    folder_fd: int | None = None
+    lock_fd: int | None = None
     connection: sqlite3.Connection | None = None
     try:
         folder_fd = share_folder(folder)
@@ -50,7 +51,7 @@ def open_database(folder: Path) -> Database:
 def open_reader(folder: Path) -> Database:
     """Open state.db in `folder` for reading only; where there is none yet, an empty one in memory."""
     path = folder / FILE
-    folder_fd = -1
+    folder_fd: int | None = None
     connection: sqlite3.Connection | None = None
     try:
         if not path.exists():
@@ -68,7 +69,7 @@ def open_reader(folder: Path) -> Database:
                 )
         return Database(folder, connection, folder_fd=folder_fd, lock_fd=None)
     except BaseException as error:
-        _abandon(folder, connection, folder_fd, -1)
+        _abandon(folder, connection, folder_fd, None)
         raise _translated(error, path) from error
 
 
@@ -239,13 +240,15 @@ def _refuse_empty(path: Path) -> None:
         raise DamagedState(path, "the file is empty")
 
 
-def _abandon(folder: Path, connection: sqlite3.Connection | None, folder_fd: int, lock_fd: int) -> None:
+def _abandon(
+    folder: Path, connection: sqlite3.Connection | None, folder_fd: int | None, lock_fd: int | None
+) -> None:
     if connection is not None:
-        if lock_fd >= 0:
+        if lock_fd is not None:
             take_turn(lock_fd, folder / LOCK_FILE)
         connection.close()
     for fd in (folder_fd, lock_fd):
-        if fd >= 0:
+        if fd is not None:
             os.close(fd)
 
 

@@ -54,7 +54,7 @@ def network_file_system(folder: Path, *, mountinfo: str = "/proc/self/mountinfo"
     number = b"%d:%d" % (os.major(device), os.minor(device))
     for row in table.splitlines():
         mount, separator, source = row.partition(b" - ")
-        if separator and mount.split(b" ", 3)[2] == number:
+        if separator and mount.split(b" ", 3)[2:3] == [number]:
             kind = source.split(b" ", 1)[0].decode("ascii", "replace")
             is_network = kind in _NETWORK or (kind.startswith("fuse.") and kind != _LOCAL_FUSE)
             return kind if is_network else None

@@ -127,20 +127,12 @@ def _prune_pipeline(
             rows = connection.execute(
                 """SELECT id FROM run WHERE pipeline = :pipeline AND id > :after AND state = 'done'
                      AND created_at < :before
-                     AND id < ifnull((SELECT id FROM run WHERE pipeline = :pipeline ORDER BY id DESC
-                                      LIMIT 1 OFFSET :keep_last - 1), :none_kept)
+                     AND (:keep_last = 0 OR id < (SELECT id FROM run WHERE pipeline = :pipeline ORDER BY id DESC
+                                                  LIMIT 1 OFFSET :keep_last - 1))
                      AND id <> ifnull((SELECT id FROM run WHERE pipeline = :pipeline AND verdict = 'passed'
                                        ORDER BY id DESC LIMIT 1), 0)
                    ORDER BY id LIMIT :batch""",
-                {
-                    "pipeline": pipeline,
-                    "after": after,
-                    "before": before,
-                    "keep_last": keep_last,
-                    # Fewer runs than are kept: none goes. Nothing is kept: each may go.
-                    "none_kept": 2**63 - 1 if keep_last == 0 else 0,
-                    "batch": _BATCH,
-                },
+                {"pipeline": pipeline, "after": after, "before": before, "keep_last": keep_last, "batch": _BATCH},
             ).fetchall()
             batch = [number for (number,) in rows if number not in keep]
             connection.executemany("DELETE FROM run WHERE id = ?", [(number,) for number in batch])
