@@ -232,3 +232,11 @@ def wait_for_tick(folder: Path, after_ns: int) -> None:
             time.sleep(0.0005)
     finally:
         os.close(probe)
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Write a file beside its place and rename it there: readers see the old or the new one. Raises OSError."""
+    beside = path.with_name(f"{path.name}.{os.urandom(4).hex()}")
+    beside.write_bytes(data)
+    beside.chmod(0o644)
+    beside.replace(path)

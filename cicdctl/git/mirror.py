@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from cicdctl.errors import GitError
-from cicdctl.git.folders import FOLDER_FLAGS, Trash, wait_for_tick
+from cicdctl.git.folders import Trash, replace_file, wait_for_tick
 from cicdctl.git.repository import Repository
 from cicdctl.model import Value
 
@@ -59,7 +59,7 @@ class Mirror:
             digest = hashlib.sha256(refs).hexdigest()
             wrote, untouched = not state.seal, self.is_pristine()
             if state.refs != digest:
-                _write(self.path / "packed-refs", refs)
+                replace_file(self.path / "packed-refs", refs)
                 wrote = True
             seen, packs = self._link_objects(repository, state)
             if wrote or seen != state.seen or packs != state.packs:
@@ -110,7 +110,7 @@ class Mirror:
         return state if state.version == _VERSION and os.path.lexists(self.path) else None
 
     def _save(self, state: MirrorState) -> None:
-        _write(self._state_path, msgspec.json.encode(state))
+        replace_file(self._state_path, msgspec.json.encode(state))
 
     def _create(self, repository: Repository) -> MirrorState:
         for folder in ("objects/pack", "objects/info", "refs/heads", "refs/tags", "worktrees"):
@@ -120,12 +120,12 @@ class Mirror:
         config += "[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n[advice]\n\tdetachedHead = false\n"
         if sha256:
             config += "[extensions]\n\tobjectFormat = sha256\n"
-        _write(self.path / "config", config.encode())
+        replace_file(self.path / "config", config.encode())
         ref = repository.head().ref or "refs/heads/main"
-        _write(self.path / "HEAD", f"ref: {ref}\n".encode("utf-8", "surrogateescape"))
+        replace_file(self.path / "HEAD", f"ref: {ref}\n".encode("utf-8", "surrogateescape"))
         shallow = repository.common_dir / "shallow"
         if shallow.is_file():
-            _write(self.path / "shallow", shallow.read_bytes())
+            replace_file(self.path / "shallow", shallow.read_bytes())
         return MirrorState(version=_VERSION, seen={}, packs=(), refs="", seal="")
 
     def _compute_seal(self) -> str:
@@ -225,72 +225,3 @@ def _refs_text(repository: Repository) -> bytes:
         if name.startswith(_SHOWN_REFS):
             lines.append(f"{oid} {name}")
     return "\n".join([*lines, ""]).encode("utf-8", "surrogateescape")
-
-
-def _write(path: Path, data: bytes) -> None:
-    beside = path.with_name(f"{path.name}.{os.urandom(4).hex()}")
-    beside.write_bytes(data)
-    beside.chmod(0o644)
-    beside.replace(path)
-
-
-class Admin:
-    """The admin folder of one slot: what makes it a linked worktree of the mirror."""
-
-    def __init__(self, mirror: Path, slot_id: str, slot: Path) -> None:
-        self.path = mirror / "worktrees" / slot_id
-        self._git_file = slot / ".git"
-        self._git_text = b"gitdir: " + os.fsencode(self.path) + b"\n"
-        self._slot_text = os.fsencode(self._git_file) + b"\n"
-        self._parent = mirror / "worktrees"
-
-    def write(self, commit: str, index: bytes, trash: Trash) -> None:
-        """Write all files anew; what was there goes to the trash. Raises OSError."""
-        for path in (self.path, self._git_file):
-            if os.path.lexists(path):
-                trash.throw(path)
-        beside = self._parent / f"new-{os.urandom(6).hex()}"
-        beside.mkdir(mode=0o755)
-        for name, data in self._files(commit).items():
-            (beside / name).write_bytes(data)
-        (beside / "index").write_bytes(index)
-        beside.rename(self.path)
-        self._git_file.write_bytes(self._git_text)
-
-    def point_to(self, commit: str, index: bytes | None) -> None:
-        """Change commit and index of a folder that is intact."""
-        if index is not None:
-            (self.path / "index.lock").write_bytes(index)
-            (self.path / "index.lock").replace(self.path / "index")
-        _write(self.path / "HEAD", commit.encode() + b"\n")
-
-    def is_intact(self, commit: str, index: bytes) -> bool:
-        """Whether every file is what we wrote and nothing else is there."""
-        try:
-            files = {**self._files(commit), "index": index}
-            at = os.open(self.path, FOLDER_FLAGS)
-            try:
-                if set(os.listdir(at)) != files.keys():  # noqa: PTH208 - a descriptor
-                    return False
-                intact = all(_holds(name, data, at) for name, data in files.items())
-            finally:
-                os.close(at)
-            return intact and _holds(self._git_file, self._git_text, None)
-        except OSError:
-            return False
-
-    def _files(self, commit: str) -> dict[str, bytes]:
-        return {
-            "HEAD": commit.encode() + b"\n",
-            "commondir": b"../..\n",
-            "gitdir": self._slot_text,
-            "locked": b"a worktree of cicdctl\n",
-        }
-
-
-def _holds(path: str | Path, data: bytes, at: int | None) -> bool:
-    file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=at)
-    try:
-        return os.fstat(file).st_size == len(data) and os.read(file, len(data) + 1) == data
-    finally:
-        os.close(file)

@@ -11,13 +11,15 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from cicdctl.errors import GitError
+from cicdctl.git.admin import Admin
 from cicdctl.git.checkout import Change, Written, move_tree, read_content, write_content
 from cicdctl.git.conversion import checkout_by_git, find_conversion, may_convert
 from cicdctl.git.folders import FOLDER_MODE, Trash, wait_for_tick
-from cicdctl.git.mirror import Admin, Mirror
+from cicdctl.git.mirror import Mirror
+from cicdctl.git.mirrors import Mirrors
 from cicdctl.git.repository import Repository
 from cicdctl.git.scan import restore, scan
-from cicdctl.git.slot import BUSY, CLEAN, DIRTY, RECORD_VERSION, Record, Slot, SlotHome, take_lock
+from cicdctl.git.slot import BUSY, CLEAN, DIRTY, RECORD_VERSION, Record, Slot, SlotHome, list_homes, take_lock
 from cicdctl.git.worktree_index import WorktreeIndex, build_index
 
 __all__ = ["Slot", "WorktreePool"]
@@ -42,8 +44,7 @@ class WorktreePool:
         self._mutex = threading.Lock()
         self._repository = repository
         self._idle: list[Repository] = []
-        self._mirrors: dict[str, Mirror] = {}
-        self._synced: set[tuple[str, str]] = set()
+        self._mirrors = Mirrors(self.folder, lock_folder, self.trash, self._discard)
         self._boot = _boot_id()
         for name in ("worktrees", "slots", "trash"):
             (self.folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -65,11 +66,7 @@ class WorktreePool:
 
     def mirror(self, trust: str) -> Mirror:
         """Give the mirror that slots of this trust level belong to."""
-        with self._mutex:
-            found = self._mirrors.get(trust)
-            if found is None:
-                found = self._mirrors[trust] = Mirror(self.folder, trust, self.trash)
-            return found
+        return self._mirrors.get(trust)
 
     def acquire(self, commit: str, tree: str, *, trust: str = "trusted", sticky: str | None = None) -> Slot:
         """Hand out a clean worktree of `commit`; never waits for another stage.
@@ -255,7 +252,7 @@ class WorktreePool:
             except (OSError, GitError):
                 self._discard(home, record.trust)
         finally:
-            self._check_mirror(record.trust, home)
+            self._mirrors.check(record.trust, home)
             self.trash.start()
 
     def _give_back(self, slot: Slot) -> None:
@@ -319,8 +316,7 @@ class WorktreePool:
     # What all ways need
 
     def _homes(self) -> list[SlotHome]:
-        names = os.listdir(self.folder / "slots")  # noqa: PTH208 - names only
-        return [SlotHome(self.folder, self.lock_folder, name) for name in names]
+        return list_homes(self.folder, self.lock_folder)
 
     def _admin(self, home: SlotHome, record: Record) -> Admin:
         return Admin(self.mirror(record.trust).path, home.id, home.worktree)
@@ -342,64 +338,8 @@ class WorktreePool:
                 self._idle.append(repository)
 
     def _sync(self, wanted: Record, home: SlotHome, *, is_new: bool) -> None:
-        """Bring the mirror to the commit, once per process and commit; a mirror somebody changed is reset first."""
-        mirror = self.mirror(wanted.trust)
-        key = (wanted.trust, wanted.commit)
-        if key in self._synced and mirror.is_pristine():
-            return
-        with self._mirror_lock(wanted.trust):
-            if not mirror.is_pristine() and self._reset_mirror(wanted.trust, home, keep_own=is_new):
-                self._synced.clear()
-            if key not in self._synced:
-                with self._reader() as repository:
-                    mirror.sync(repository, wanted.commit)
-                self._synced.add(key)
-
-    def _check_mirror(self, trust: str, home: SlotHome) -> None:
-        """After use: a mirror that was changed is reset, or thrown away when the code was not trusted."""
-        mirror = self.mirror(trust)
-        try:
-            if not mirror.is_pristine():
-                with self._mirror_lock(trust):
-                    if not mirror.is_pristine() and self._reset_mirror(trust, home, keep_own=False):
-                        self._synced.clear()
-        except OSError:
-            # The next acquire finds it not pristine and tries again.
-            return
-
-    def _reset_mirror(self, trust: str, own: SlotHome, *, keep_own: bool) -> bool:
-        """Reset a changed mirror unless another slot of it is in use: then the last user's release does it."""
-        locks: list[int] = []
-        try:
-            homes = [home for home in self._homes() if home.id != own.id and self._has_trust(home, trust)]
-            for home in homes:
-                lock = home.lock()
-                if lock is None:
-                    return False
-                locks.append(lock)
-            if trust == "trusted":
-                self.mirror(trust).reset()
-                return True
-            self.mirror(trust).discard()
-            for home in homes if keep_own else [*homes, own]:
-                self._discard(home, trust)
-            return True
-        finally:
-            for lock in locks:
-                os.close(lock)
-
-    def _has_trust(self, home: SlotHome, trust: str) -> bool:
-        found = home.read()
-        return found is None or found[1].trust == trust
-
-    @contextmanager
-    def _mirror_lock(self, trust: str) -> Iterator[None]:
-        lock = take_lock(self.lock_folder / f"mirror-{self._safe(trust)}.lock", blocking=True)
-        try:
-            yield
-        finally:
-            if lock is not None:
-                os.close(lock)
+        with self._reader() as repository:
+            self._mirrors.sync(repository, wanted.trust, wanted.commit, home, keep_own=is_new)
 
     def _trim(self) -> None:
         """Throw away the least recently used idle slots above the capacity."""
@@ -432,12 +372,6 @@ class WorktreePool:
                     if not home.notes.is_dir():
                         self._discard(home, None)
                     os.close(lock)
-
-    @staticmethod
-    def _safe(trust: str) -> str:
-        if not trust.isalnum():
-            raise GitError(f"{trust!r} is not a trust level")
-        return trust
 
 
 def _boot_id() -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from cicdctl.errors import GitError
-from cicdctl.git.mirror import Admin
+from cicdctl.git.admin import Admin
 from cicdctl.git.scan import scan
 from cicdctl.git.worktree_index import WorktreeIndex
 from cicdctl.model import Value
@@ -98,6 +98,12 @@ class SlotHome:
     def lock(self) -> int | None:
         """Take the slot's lock without waiting: a descriptor to close, or None. Dies with this process."""
         return take_lock(self.lock_path, blocking=False)
+
+
+def list_homes(folder: Path, lock_folder: Path) -> list[SlotHome]:
+    """Give every slot that has a place for its record."""
+    names = os.listdir(folder / "slots")  # noqa: PTH208 - names only
+    return [SlotHome(folder, lock_folder, name) for name in names]
 
 
 def take_lock(path: Path, *, blocking: bool) -> int | None:
