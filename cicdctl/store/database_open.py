@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cicdctl.errors import StoreError
 from cicdctl.store.database import BUSY_TIMEOUT_S, FILE, LOCK_FILE, Database
-from cicdctl.store.database_errors import RESTORE_HINT, DamagedState, explain, quote_uri
+from cicdctl.store.database_errors import DamagedState, explain, quote_uri
 from cicdctl.store.folders import create_private_file, make_private_folder, refuse_network, sync_folder
 from cicdctl.store.locks import take_turn
 from cicdctl.store.schema import APPLICATION_ID, LATEST, MIGRATIONS
@@ -45,7 +45,8 @@ def open_database(folder: Path) -> Database:
         return Database(folder, connection, folder_fd=folder_fd, lock_fd=lock_fd)
     except BaseException as error:
         _abandon(folder, connection, folder_fd, lock_fd)
-        raise _translated(error, path) from error
+        _raise_translated(error, path)
+        raise
 
 
 def open_reader(folder: Path) -> Database:
@@ -70,7 +71,8 @@ def open_reader(folder: Path) -> Database:
         return Database(folder, connection, folder_fd=folder_fd, lock_fd=None)
     except BaseException as error:
         _abandon(folder, connection, folder_fd, None)
-        raise _translated(error, path) from error
+        _raise_translated(error, path)
+        raise
 
 
 def share_folder(folder: Path, *, alone: bool = False) -> int:
@@ -197,18 +199,19 @@ def _connect(target: str, *, uri: bool = False) -> sqlite3.Connection:
     connection = sqlite3.connect(
         target, uri=uri, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
     )
-    for pragma in _PRAGMAS:
-        connection.execute(f"PRAGMA {pragma}")
+    try:
+        for pragma in _PRAGMAS:
+            connection.execute(f"PRAGMA {pragma}")
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
 def _connect_read_only(path: Path) -> sqlite3.Connection:
-    connection = _connect(quote_uri(path) + "?mode=ro", uri=True)
     try:
-        connection.execute("PRAGMA user_version").fetchone()
-        return connection
+        return _connect(quote_uri(path) + "?mode=ro", uri=True)
     except sqlite3.OperationalError:
-        connection.close()
         wal = Path(f"{path}-wal")
         if wal.exists() and wal.stat().st_size > 0:
             raise
@@ -252,14 +255,13 @@ def _abandon(
             os.close(fd)
 
 
-def _translated(error: BaseException, path: Path) -> BaseException:
+def _raise_translated(error: BaseException, path: Path) -> None:
     if isinstance(error, sqlite3.Error):
-        return explain(error, path, "opened")
+        raise explain(error, path, "opened") from error
     if isinstance(error, OSError):
-        return StoreError(
+        raise StoreError(
             f"cannot open '{path}': {error.strerror}", hint=f"'{path.parent}' must be yours to write"
-        )
-    return error
+        ) from error
 
 
-__all__ = ["RESTORE_HINT", "highest_log_number", "last_backup", "never_give_again", "open_database", "open_reader"]
+__all__ = ["highest_log_number", "last_backup", "never_give_again", "open_database", "open_reader"]
