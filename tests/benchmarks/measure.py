@@ -101,11 +101,11 @@ def run_once(side: Side) -> Sample:
     side.prepare()
     sample = timed(side.argv, folder=side.folder, env=side.env, peak=side.peak, discard=side.discard)
     if sample.status != 0:
-        raise WrongResult(f"{side.name}: exit status {sample.status}\n{sample.output}")
+        raise WrongResult(f"{side.name}: exit status {sample.status}\n{_ending(sample)}")
     try:
         side.check(sample)
     except WrongResult as error:
-        raise WrongResult(f"{side.name}: {error}\n{sample.output}") from None
+        raise WrongResult(f"{side.name}: {error}\n{_ending(sample)}") from None
     return sample
 
 
@@ -134,6 +134,10 @@ def timed(
         peak_bytes=high_water,
         peak_with_children_bytes=usage.ru_maxrss * 1024,
     )
+
+
+def _ending(sample: Sample) -> str:
+    return "\n".join(sample.output.splitlines()[-30:])
 
 
 def _watch(pid: int) -> int:

@@ -25,8 +25,11 @@ class Stage:
 
 
 def wide(count: int) -> list[Stage]:
-    """Return `count` stages that need nothing and one that needs them all."""
-    stages = [Stage(name=f"s{number}", run="true") for number in range(count)]
+    """Return `count` stages that need nothing and one that needs them all.
+
+    `true` ignores its argument; without one the stages would be equal, and cicdctl runs equal stages once.
+    """
+    stages = [Stage(name=f"s{number}", run=f"true {number}") for number in range(count)]
     return [*stages, Stage(name="join", run="true", needs=[stage.name for stage in stages])]
 
 
