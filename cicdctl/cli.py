@@ -13,7 +13,8 @@ import typer
 from typer.core import TyperGroup
 
 from cicdctl.commands import COMMANDS, HIDDEN
-from cicdctl.errors import CicdError
+from cicdctl.errors import CicdError, UsageError
+from cicdctl.near_words import near_word
 
 
 class LazyCommands(TyperGroup):
@@ -28,14 +29,29 @@ class LazyCommands(TyperGroup):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        known = COMMANDS.get(cmd_name) or HIDDEN.get(cmd_name)
-        if known is None:
-            return None
         if cmd_name not in self.commands:
-            module = import_module(f"cicdctl.commands.{known[0]}")
-            self.add_command(typer.main.get_command(module.app), cmd_name)
+            known = COMMANDS.get(cmd_name) or HIDDEN.get(cmd_name)
+            found = import_module(f"cicdctl.commands.{known[0]}").app if known else _find_in_plugins(cmd_name)
+            if found is None:
+                raise UsageError(
+                    f'there is no command "{cmd_name}"{near_word(cmd_name, COMMANDS)}', hint="cicdctl --help lists them"
+                )
+            self.add_command(typer.main.get_command(found), cmd_name)
             self.commands[cmd_name].name = cmd_name
         return self.commands[cmd_name]
+
+
+def _find_in_plugins(name: str) -> Any:
+    """Return the application of a command that an installed plugin provides, or None."""
+    from cicdctl.kinds import CommandKind
+    from cicdctl.plugin_manager import PluginManager
+
+    plugins = PluginManager()
+    plugins.load_installed()
+    for kind in plugins.ask("cicdctl_commands"):
+        if isinstance(kind, CommandKind) and kind.name == name:
+            return kind.load()
+    return None
 
 
 app = typer.Typer(

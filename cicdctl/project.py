@@ -16,6 +16,8 @@ from cicdctl.model import Value
 from cicdctl.plugin_manager import PluginManager
 
 if TYPE_CHECKING:
+    from tempfile import TemporaryDirectory
+
     from cicdctl.config.operator import Resolved
     from cicdctl.git import WorktreePool
     from cicdctl.store import BlobStore, ResultCache, Secrets, SqliteState
@@ -42,6 +44,7 @@ class Project:
         self.repository = repository
         self.plugins = plugins
         self.warnings: list[str] = []
+        self._temporary: TemporaryDirectory[str] | None = None
 
     def __enter__(self) -> Project:
         return self
@@ -57,6 +60,8 @@ class Project:
                 part.close()
         self.plugins.close()
         self.repository.close()
+        if self._temporary is not None:
+            self._temporary.cleanup()
 
     @property
     def environ(self) -> Mapping[str, str]:
@@ -84,12 +89,20 @@ class Project:
         folder = base.absolute() / self.repository.id
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if os.access(folder, os.W_OK | os.X_OK):
+                return folder
+            problem = "not writable"
         except OSError as error:
-            raise StoreError(
-                f'cannot create the cache folder "{folder}": {error.strerror}',
-                hint="set XDG_CACHE_HOME or orchestrator.workspace to a folder you can write",
-            ) from error
-        return folder
+            problem = error.strerror or str(error)
+        self.warn(f'the cache folder "{folder}" cannot be used ({problem}); this run is not remembered')
+        return self._temporary_folder()
+
+    def _temporary_folder(self) -> Path:
+        """Make a folder that is gone when the project is closed."""
+        import tempfile
+
+        self._temporary = tempfile.TemporaryDirectory(prefix="cicdctl-", ignore_cleanup_errors=True)
+        return Path(self._temporary.name)
 
     @property
     def _home(self) -> str:
@@ -210,7 +223,11 @@ class Project:
 
         limits = self.settings.orchestrator.cache
         return open_cache(
-            self.cache_folder, max_size_bytes=limits.max_size_bytes, ttl_s=limits.ttl_s, host_key=self.host_key
+            self.cache_folder,
+            max_size_bytes=limits.max_size_bytes,
+            ttl_s=limits.ttl_s,
+            host_key=self.host_key,
+            warnings=self.warnings,
         )
 
     @cached_property
@@ -240,7 +257,7 @@ def open_project(invocation: Invocation, *, trace: Callable[[str], object] | Non
     directory = invocation.directory.absolute()
     if not directory.is_dir():
         raise GitError(f'"{directory}" is not a folder')
-    repository = open_repository(directory, git_program=_git_program)
+    repository = open_repository(directory, git_program=_git_program, environ=invocation.environ)
     plugins = PluginManager(
         trace=trace, on_failure=lambda failure: plugins.announce("cicdctl_warning", text=failure.message)
     )

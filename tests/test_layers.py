@@ -114,7 +114,8 @@ def test_environment_is_read_at_the_door_only():
         and isinstance(node.value, ast.Name)
         and node.value.id == "os"
     }
-    assert readers <= {"cli.py", "commands/names.py", "reports/choice.py", "reports/plugins.py"}
+    # bwrap is the host's own program, found where the host finds programs, whatever a stage sees.
+    assert readers <= {"cli.py", "commands/names.py", "reports/choice.py", "reports/plugins.py", "process/bwrap.py"}
 
 
 def test_every_room_has_a_floor():

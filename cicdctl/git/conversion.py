@@ -76,7 +76,7 @@ def checkout_by_git(repository: Repository, slot: Path, conversion: tuple[bytes,
         *("read-tree", "--reset", "-u", "HEAD"),
     ]
     env = {
-        "PATH": os.environ.get("PATH", os.defpath),
+        "PATH": repository.environ.get("PATH", os.defpath),
         "GIT_CONFIG_NOSYSTEM": "1",
         "GIT_CONFIG_GLOBAL": "/dev/null",
         "GIT_ATTR_NOSYSTEM": "1",

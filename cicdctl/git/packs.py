@@ -6,6 +6,7 @@ import mmap
 import os
 import struct
 import zlib
+from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,7 +38,8 @@ class Pack:
         self._view: memoryview | None = None
         self._fanout: tuple[int, ...] = ()
         self._names_at = self._offsets_at = self._stride = self._name_skip = 0
-        self._bases: dict[int, tuple[int, bytes]] = {}
+        # The oldest of a plain dict is found only after every removed place before it.
+        self._bases: OrderedDict[int, tuple[int, bytes]] = OrderedDict()
         self._bases_bytes = 0
 
     def find(self, raw: bytes) -> int | None:
@@ -158,8 +160,8 @@ class Pack:
         self._bases[offset] = (kind, data)
         self._bases_bytes += size + 100
         while self._bases_bytes > BASE_CACHE_BYTES:
-            oldest = next(iter(self._bases))
-            self._bases_bytes -= len(self._bases.pop(oldest)[1]) + 100
+            _, (_, oldest) = self._bases.popitem(last=False)
+            self._bases_bytes -= len(oldest) + 100
 
     def kind_and_size(self, offset: int) -> tuple[int, int]:
         """Give (type number, content size in bytes) without reading the content."""

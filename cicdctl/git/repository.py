@@ -43,7 +43,7 @@ def open_repository(
     """Open the repository that `path` lies in. Raises GitError when there is none or it must not be read.
 
     `quarantine` is the value of GIT_QUARANTINE_PATH inside a pre-receive hook: its objects are readable and
-    nothing is written. `read_only` alone forbids writing too. `environ` (None: this process's) says where the
+    nothing is written. `read_only` alone forbids writing too. `environ` says where the
     user's git configuration lies, which only the snapshot reads.
     """
     return Repository(
@@ -51,7 +51,7 @@ def open_repository(
         git_program=git_program,
         quarantine=quarantine,
         read_only=read_only,
-        environ=os.environ if environ is None else environ,
+        environ=environ or {},
     )
 
 
@@ -75,7 +75,7 @@ class Repository:
         self.hash_bytes = 32 if place.object_format == "sha256" else 20
         self.git_program = git_program
         self.quarantine = quarantine
-        self._environ = environ
+        self.environ = environ
         self.settings = Settings(place.config, environ)
         self.read_only = read_only or quarantine is not None
         self.objects = ObjectStore(
@@ -106,7 +106,7 @@ class Repository:
             git_program=self.git_program,
             quarantine=self.quarantine,
             read_only=self.read_only,
-            environ=self._environ,
+            environ=self.environ,
         )
 
     @property

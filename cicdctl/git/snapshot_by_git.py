@@ -93,8 +93,8 @@ def _runner(repository: Repository, index: Path) -> _Run:
         "GIT_TERMINAL_PROMPT": "0",
         "GIT_OPTIONAL_LOCKS": "0",
         "LC_ALL": "C",
-        "PATH": os.environ.get("PATH", os.defpath),
-        "HOME": os.environ.get("HOME", "/"),
+        "PATH": repository.environ.get("PATH", os.defpath),
+        "HOME": repository.environ.get("HOME", "/"),
     }
 
     def run(argv: Sequence[str], stdin: bytes) -> bytes:

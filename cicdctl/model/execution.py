@@ -39,8 +39,8 @@ class Execution(Protocol):
     def result(self) -> StageResult:
         """Wait for the end. Every artifact in it can be opened in the blob store by its digest."""
 
-    def cancel(self, reason: str) -> None:
-        """Ask it to end soon; `result` then answers with verdict `cancelled`. Safe from any thread."""
+    def cancel(self, reason: str, *, now: bool = False) -> None:
+        """Ask it to end soon, or at once with `now`; `result` then has verdict `cancelled`. Safe from any thread."""
 
 
 class Executor(Protocol):

@@ -74,7 +74,8 @@ class LiveReport:
         for text in failure_block(summary, self._state_folder, keep_colors=self._console.color_system is not None):
             self._console.out(text, highlight=False)
         verdict = summary.run.verdict.value if summary.run.verdict else "failed"
-        self._console.print(lines.run_end(summary), style=f"bold {lines.STYLES[verdict]}", markup=False, soft_wrap=True)
+        style = f"bold {lines.STYLES[verdict]}"
+        self._console.print(lines.run_end(summary), style=style, markup=False, highlight=False, soft_wrap=True)
 
     @hookimpl
     def cicdctl_warning(self, text: str) -> None:

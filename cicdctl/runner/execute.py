@@ -259,7 +259,7 @@ class Runner:
             self._cancel_all(f"{signal.Signals(number).name} received")
         else:
             for _, _, execution in self._flying.values():
-                execution.kill()
+                execution.cancel("killed", now=True)
 
     def _cancel_all(self, reason: str) -> None:
         if self._schedule.cancelled is None:
@@ -271,6 +271,11 @@ class Runner:
     def missed(self) -> str | None:
         """The first stage that was not in the cache although only cached results were wanted."""
         return self._missed
+
+    @property
+    def has_executed(self) -> bool:
+        """Whether anything ran at all, rather than all being cached or skipped."""
+        return self._executor is not None
 
     @property
     def interrupted(self) -> bool:
@@ -295,7 +300,7 @@ class Runner:
 
     def _close_executor(self) -> None:
         for _, _, execution in self._flying.values():
-            execution.kill()
+            execution.cancel("the run ends", now=True)
         if self._executor is not None:
             self._executor.close()
 

@@ -37,7 +37,7 @@ class Hits:
             return known
         if not self._read_cache or not is_cacheable(planned):
             return None
-        found = self._project.cache.get(identity.key)
+        found = self._project.cache.get(identity.key, trust=self._run.trust.value)
         if found is None or not self._is_whole(found.result):
             return None
         return replace(

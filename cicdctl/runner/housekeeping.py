@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from shutil import rmtree
 from typing import Any
 
+from cicdctl.errors import CicdError
 from cicdctl.project import Project
 
 KEEP_RUNS = 1_000
+EVERY_S = 24 * 3600.0
 
 
 def collect_garbage(project: Project, *, dry_run: bool) -> Any:
@@ -20,6 +23,18 @@ def collect_garbage(project: Project, *, dry_run: bool) -> Any:
         pool = project.open_pool(capacity=4)
         pool.reap()
     return report
+
+
+def keep_house(project: Project) -> None:
+    """Collect garbage after a run, at most once a day; what goes wrong is only told."""
+    stamp = project.cache_folder / "last-gc"
+    try:
+        if stamp.exists() and time.time() - stamp.stat().st_mtime < EVERY_S:
+            return
+        stamp.touch()
+        collect_garbage(project, dry_run=False)
+    except (CicdError, OSError) as error:
+        project.warn(f"the cache was not tidied up: {error}")
 
 
 def clear_cache(project: Project) -> int:

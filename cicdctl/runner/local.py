@@ -36,13 +36,11 @@ class LocalExecution:
         assert self._result is not None
         return self._result
 
-    def cancel(self, reason: str) -> None:
-        """Ask the stage to end, with its usual grace."""
+    def cancel(self, reason: str, *, now: bool = False) -> None:
+        """Ask the stage to end with its usual grace, or without any."""
         self.control.cancel(reason)
-
-    def kill(self) -> None:
-        """End the stage without grace."""
-        self.control.kill()
+        if now:
+            self.control.kill()
 
     def run(self, bench: Bench) -> None:
         """Execute here and now; the end is told as event `finished`."""
@@ -92,6 +90,7 @@ class LocalExecutor:
             self._waiting.put(None)
         for thread in self._threads:
             thread.join()
+        self._pool.close()
 
     def _work(self) -> None:
         while (execution := self._waiting.get()) is not None:

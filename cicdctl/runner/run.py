@@ -71,6 +71,10 @@ def execute_run(project: Project, prepared: Prepared, run: Run, secrets: Mapping
         for text in project.warnings:
             project.warn(text)
         project.plugins.announce("cicdctl_run_finished", summary=summary)
+    if runner.has_executed:
+        from cicdctl.runner.housekeeping import keep_house
+
+        keep_house(project)
     if runner.interrupted:
         raise Interrupted
     if runner.missed is not None:

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from cicdctl.store.backup import back_up_state, check_state, last_backup, restore_state
     from cicdctl.store.blobs import BlobStore
     from cicdctl.store.cache import CachedResult, ResultCache, open_cache
+    from cicdctl.store.dependency_cache import DependencyCaches
     from cicdctl.store.changes import (
         AttemptEnded,
         AttemptStarted,
@@ -36,6 +37,7 @@ _HOMES = {
     "AttemptStarted": "changes",
     "BlobStore": "blobs",
     "CachedResult": "cache",
+    "DependencyCaches": "dependency_cache",
     "Change": "changes",
     "GreenFloor": "sqlite_history",
     "Lock": "locks",
@@ -71,6 +73,7 @@ __all__ = [
     "BlobStore",
     "CachedResult",
     "Change",
+    "DependencyCaches",
     "GreenFloor",
     "Lock",
     "LogInfo",

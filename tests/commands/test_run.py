@@ -326,6 +326,19 @@ def test_interrupt_cancels_and_cleans_up(make_project):
     assert "cancelled" in project.cicdctl("history").passes().stdout
 
 
+def test_second_interrupt_kills_what_ignores_the_first(make_project):
+    """Ctrl-C twice does not wait for a stage that ignores it."""
+    project = make_project(slow="trap '' TERM INT; sleep 60 & wait; sleep 60")
+    process = project.start("run", "build")
+    wait_for(lambda: '"running"' in project.cicdctl("status", "--json").stdout)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert not sleeps(project.path.parent)
+
+
 def test_killed_runner_is_reported_and_leaves_nothing(make_project):
     """kill -9 of the runner: the next command says interrupted, and no process of the stage is left."""
     project = make_project(slow="setsid sleep 60 & sleep 60")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -159,8 +160,25 @@ def test_terminal_tricks_in_logs_are_removed(make_project):
     assert "\x1b]0;owned" in project.cicdctl("logs", "1", "unit", "--raw").passes().stdout
 
 
-def test_read_only_cache_costs_one_warning(make_project, tmp_path):
-    """A cache that cannot be used never fails a run."""
+def test_unusable_cache_folder_costs_one_warning(make_project, tmp_path):
+    """Where the cache folder cannot be, a run goes on without memory, artifacts and all, and leaves nothing."""
+    config = """
+[pipelines.build.stages.make]
+run = "echo x > out"
+artifacts = ["out"]
+[pipelines.build.stages.use]
+run = "cat out; echo $TMPDIR"
+"""
+    project = make_project(config)
+    (tmp_path / "file").touch()
+    ran = project.cicdctl("run", "build", env={"XDG_CACHE_HOME": str(tmp_path / "file")}).passes()
+    assert ran.stderr.count("this run is not remembered") == 1
+    where = project.cicdctl("logs", "1", "use").passes().stdout.split()[-1]
+    assert "/cicdctl-" in where and not Path(where).exists()
+
+
+def test_switched_off_cache_remembers_nothing(make_project):
+    """cache.enabled = false runs every stage each time."""
     config = """
 [pipelines.build.stages]
 unit = "true"
