@@ -61,12 +61,14 @@ class Masker:
             self._held = buffer[cut:]
             return buffer[:cut]
         parts: list[bytes] = []
-        at, self._covered = 0, self._covered
+        at = 0
         covered, self._covered = self._covered, 0
         for start, end in _merge(spans, covered):
-            if start >= cut:
+            if covered and start == 0:
+                pass  # its mask has been handed out
+            elif start >= cut:
                 break
-            if start >= covered:
+            else:
                 parts += (buffer[at:start], MASK)
             at = min(end, cut)
             self._covered = max(0, end - cut)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -26,7 +27,8 @@ def run_captured(
     """Run a program to its end; return its status (negative: the signal that ended it), stdout and stderr.
 
     What it leaves behind is killed. Its output is held in memory. `env` may carry the `CICD_MARK` of a stage.
-    Raises FileNotFoundError, and TimeoutError when it was killed for lasting longer than `timeout_s`.
+    Raises FileNotFoundError, ChildProcessError when SIGCHLD is ignored here, and TimeoutError when it was
+    killed for lasting longer than `timeout_s`.
     """
     end = time.monotonic() + timeout_s
     error_out, error_in = open_pipe()
@@ -65,6 +67,10 @@ def _finish(child: Child, *, has_exited: bool) -> int:
     child.family.is_ending = True
     if not has_exited or child.family.has_orphans():
         child.family.kill(is_leader_alive=not has_exited)
+    # Not every process that asks a program is a subreaper; the group is reached in any case.
+    child.family.signal_group(signal.SIGKILL)
+    if not has_exited:
+        child.await_end(5.0)
     status, _, _ = child.reap()
     child.close()
     if status < 0:

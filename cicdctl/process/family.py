@@ -34,11 +34,12 @@ _suspects: dict[tuple[int, int], set[str]] = {}
 class Family:
     """A leader, which is our child and unreaped until `reap`, and all its descendants."""
 
-    def __init__(self, leader: int, mark: str, started: int, pipe: str = "") -> None:
+    def __init__(self, leader: int, mark: str, started: int, pipe: str = "", folder: str = "") -> None:
         self.leader = leader
         self.mark = mark
         self.started = started  # ticks, taken before the leader was started
         self.pipe = pipe  # what /proc/<pid>/fd/1 of its processes links to
+        self.folder = folder  # the worktree, which it shares with no other stage
         self.sessions = {leader}
         self.known: set[tuple[int, int]] = set()
         self.orphan_cpu_s = 0.0
@@ -100,27 +101,27 @@ class Family:
         return (self.mark != "" and procfs.read_mark(stat.pid) == self.mark) or self._holds_pipe(stat.pid)
 
     def _holds_pipe(self, pid: int) -> bool:
-        for fd in (1, 2):
-            try:
-                if self.pipe and os.readlink(f"/proc/{pid}/fd/{fd}") == self.pipe:  # noqa: PTH115 -- hot
-                    return True
-            except OSError:
-                continue
-        return False
+        return self.pipe != "" and self.pipe in (procfs.link_of(pid, "fd/1"), procfs.link_of(pid, "fd/2"))
 
     def signal_group(self, number: int) -> None:
         """Signal the leader's process group; exact, for an unreaped leader keeps its number taken."""
         signal_group(self.leader, number)
 
-    def kill(self, *, is_leader_alive: bool, patience_s: float = 5.0) -> tuple[int, int]:
-        """SIGKILL every member, again until a look finds none; return how many died and how many did not."""
-        counted: set[tuple[int, int]] = set()
+    def kill(
+        self, *, is_leader_alive: bool, seen: set[tuple[int, int]] | None = None, patience_s: float = 5.0
+    ) -> tuple[int, int]:
+        """SIGKILL every member, again until a look finds none; return how many it met and how many survive.
+
+        Pids with their start ticks are added to `seen`.
+        """
+        counted = set() if seen is None else seen
         give_up = time.monotonic() + patience_s
         pause_s = 0.0005
         while True:
+            # The look comes first: without a subreaper nothing leads to children of the dead.
+            members = self.members()
             if is_leader_alive:
                 self.signal_group(signal.SIGKILL)
-            members = self.members()
             if not members:
                 return len(counted), 0
             counted.update((stat.pid, stat.started) for stat in members)
@@ -147,6 +148,12 @@ def _owner(stat: Stat, asking: Family) -> Family | None:
         if family.owns(stat):
             family.learn(stat)
             return family
+    # Nobody strays into the worktree of another stage by accident.
+    where = procfs.link_of(stat.pid, "cwd")
+    inside = [family for family in _families.values() if family.folder and f"{where}/".startswith(family.folder + "/")]
+    if len(inside) == 1:
+        inside[0].learn(stat)
+        return inside[0]
     # Without proof it is ours only if no other stage that could have started it goes on.
     candidates = [family for family in _families.values() if family.started <= stat.started]
     suspects = _suspects.setdefault((stat.pid, stat.started), set())

@@ -75,6 +75,14 @@ class Launch:
                 return stat.group
         return None
 
+    def look(self) -> set[tuple[int, int]]:
+        """Pids with start ticks of what lives besides the program; all that the cgroup holds is ours."""
+        for pid in self.cgroup.pids() if self.cgroup is not None else ():
+            stat = procfs.read_stat(pid)
+            if stat is not None:
+                self.child.family.learn(stat)
+        return {(stat.pid, stat.started) for stat in self.child.family.members()}
+
     def kill_all(self) -> None:
         """SIGKILL by the exact means there are; the family looks for the rest."""
         if self.cgroup is not None:

@@ -43,8 +43,9 @@ class Meter:
         self._limit = limit_bytes
         self._own_peak = _own_peak_bytes()
         self._pause_s = _FAR_S
+        self._last = started_at, 0
         self.peak_bytes = 0
-        self.next_at = started_at + _FAR_S
+        self.next_at = started_at + (_FAR_S if limit_bytes is None else _NEAR_S)
 
     def sample(self) -> bool:
         """Look once and plan the next look; True when the limit is passed."""
@@ -55,11 +56,13 @@ class Meter:
             # Forked workers share pages: the plain sum counts them once for each.
             total = sum(procfs.shared_out_bytes(stat.pid) for stat in stats)
         self.peak_bytes = max(self.peak_bytes, total)
+        now = time.monotonic()
         if self._limit is None:
             self._pause_s = min(self._pause_s * 1.5, _IDLE_MAX_S)
         else:
-            self._pause_s = _NEAR_S if total > self._limit * _NEAR_SHARE else _FAR_S
-        self.next_at = time.monotonic() + self._pause_s
+            self._pause_s = _pause_before(self._limit, total, total - self._last[1], now - self._last[0])
+        self._last = now, total
+        self.next_at = now + self._pause_s
         return self._limit is not None and total > self._limit
 
     def take_largest(self, largest_bytes: int) -> None:
@@ -74,6 +77,15 @@ class Meter:
     def describe(self) -> str:
         """What to tell people when the limit was passed."""
         return f"memory limit {format_size(self._limit or 0)}, peak {format_size(self.peak_bytes)}"
+
+
+def _pause_before(limit: int, total: int, grown: int, in_s: float) -> float:
+    """Seconds to the next look: soon near the limit, and before a tree that grows as it did has got half way."""
+    if total > limit * _NEAR_SHARE:
+        return _NEAR_S
+    if grown <= 0:
+        return _FAR_S
+    return min(_FAR_S, max(_NEAR_S / 2, (limit - total) * in_s / grown / 2))
 
 
 def _own_peak_bytes() -> int:

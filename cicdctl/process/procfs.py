@@ -81,6 +81,14 @@ def shared_out_bytes(pid: int) -> int:
     return resident_bytes(pid)
 
 
+def link_of(pid: int, name: str) -> str:
+    """Where a link in the folder of a process leads: "cwd", "fd/1"; empty when we may not know."""
+    try:
+        return os.readlink(f"/proc/{pid}/{name}")  # noqa: PTH115 -- the text is compared
+    except OSError:
+        return ""
+
+
 def list_pids() -> list[int]:
     """Every process we can see."""
     return [int(name) for name in _list_names("/proc") if name.isdigit()]

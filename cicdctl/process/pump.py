@@ -21,6 +21,8 @@ _READ_BYTES = 1 << 18
 _DRAIN_S = 0.25
 # Processes that are on their way out when the program ends are not called leftovers.
 _SETTLE_S = 0.05
+# Closing the pipe and ending are two steps of whoever held it.
+_LAST_WRITER_S = 0.02
 _GRACE_LOOK_S = 0.02
 _KILL_S = 5.0
 
@@ -34,7 +36,7 @@ def run_process(spec: ProcessSpec, on_output: Callable[[bytes], object], control
     in sessions of their own, while a stage runs, count as the stage's.
 
     Raises FileNotFoundError or PermissionError when the program or `cwd` cannot be used, SandboxError
-    when the sandbox it must have is not to be had here.
+    when the sandbox it must have is not to be had here, ChildProcessError when SIGCHLD is ignored here.
     """
     control = control or Control()
     if control.reason is not None:
@@ -196,13 +198,15 @@ class _Pump:
         if self.has_exited and self.reason == "exited" and not family.has_orphans():
             return 0, 0
         if self.has_exited and self.reason == "exited":
-            while family.has_orphans() and time.monotonic() < self.exited_at + _SETTLE_S:
-                time.sleep(0.005)
+            end = max(self.exited_at + _SETTLE_S, time.monotonic() + _LAST_WRITER_S)
+            while family.has_orphans() and time.monotonic() < end:
+                time.sleep(0.002)
+        seen = launched.look()
         launched.kill_all()
-        killed, survivors = family.kill(is_leader_alive=not self.has_exited)
-        killed += marks.kill_marked(self.spec.mark)
+        _, survivors = family.kill(is_leader_alive=not self.has_exited, seen=seen)
+        marked = marks.kill_marked(self.spec.mark)
         if self.has_exited:
-            return killed, survivors
+            return len(seen) + marked, survivors
         return 0, survivors + (0 if self.child.await_end(_KILL_S) else 1)
 
     def _collect(self, leftovers: int, survivors: int) -> Exit:

@@ -6,6 +6,7 @@ import errno
 import os
 import select
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -85,8 +86,11 @@ def start_child(
     """Start `argv` in a session of its own; stderr goes to the output pipe unless a descriptor is given.
 
     The calling thread must live as long as the child when a parent-death signal is set. `around` may
-    start it in other circumstances, such as a restricted thread. Raises FileNotFoundError.
+    start it in other circumstances, such as a restricted thread. Raises FileNotFoundError, and
+    ChildProcessError when SIGCHLD is ignored here: nothing is started whose status would be lost.
     """
+    if signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN:
+        raise ChildProcessError("SIGCHLD is ignored in this process: no exit status can be read")
     reader, writer = open_pipe()
 
     def start() -> subprocess.Popen[bytes]:
@@ -103,12 +107,12 @@ def start_child(
         )
 
     try:
-        pipe = os.readlink(f"/proc/self/fd/{reader}")  # noqa: PTH115 -- once a stage, a str is wanted
+        pipe = procfs.link_of(os.getpid(), f"fd/{reader}")
         # Nobody may look at our children between the start and the entry in the list of families.
         with families.LOCK:
             started = procfs.now_ticks() - 1
             popen = start() if around is None else around(start)
-            child = Child(popen, Family(popen.pid, mark, started, pipe), reader)
+            child = Child(popen, Family(popen.pid, mark, started, pipe, os.path.realpath(cwd)), reader)
     except BaseException:
         os.close(reader)
         raise
