@@ -105,8 +105,18 @@ def is_deeper(raw: Any, levels: int) -> bool:
                 below += value
         if not below:
             return False
+        if len(below) > MOST_BYTES:
+            # No file has so many values; a program's list that holds itself twice would have 2**64.
+            return True
         row = below
     return any(isinstance(value, Mapping | list | tuple) for value in row)
+
+
+def has_text_keys(raw: Any) -> bool:
+    """Say whether all keys are strings; in a file they always are."""
+    if isinstance(raw, Mapping):
+        return all(isinstance(key, str) and has_text_keys(value) for key, value in raw.items())
+    return not isinstance(raw, list | tuple) or all(has_text_keys(value) for value in raw)
 
 
 def _syntax_error(error: tomllib.TOMLDecodeError, text: str, source: str) -> ConfigError:

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from cicdctl.config.document import MOST_LEVELS, is_deeper, parse_document
+from cicdctl.config.document import MOST_LEVELS, has_text_keys, is_deeper, parse_document
 from cicdctl.config.fixing_rules import CLAUDE_FIXER, FIX
 from cicdctl.config.pipelines import make_pipelines
 from cicdctl.config.problems import At, Positions, Problems, tell
@@ -35,6 +35,8 @@ def read_mapping(raw: Mapping[str, Any], *, source: str = "configuration", opera
     """Read a mapping of the file's form, made by a program. Problems have a path but no line."""
     if is_deeper(raw, MOST_LEVELS):
         raise ConfigError((f"{source}: is nested deeper than {MOST_LEVELS} levels",))
+    if not has_text_keys(raw):
+        raise ConfigError((f"{source}: has a key that is not a string",))
     return _read(raw, source, OPERATOR_FILE if operator else PROJECT_FILE, None)
 
 

@@ -9,8 +9,8 @@ from typing import Any
 from cicdctl.config.problems import At, quote, show_path
 from cicdctl.model.values import Value
 
-# `$${NAME}` stands for the text `${NAME}` itself.
-_NAME = re.compile(r"(\$?)\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+# `$${` stands for the text `${` itself.
+_NAME = re.compile(r"(\$?)\$\{([A-Za-z_][A-Za-z0-9_]*)\}|\$\$\{")
 # A shell fills in what a command holds; a value put there by us would be run as code.
 UNTOUCHED = frozenset({"run"})
 
@@ -48,7 +48,7 @@ def missing_names(document: Mapping[str, Any], environ: Mapping[str, str]) -> tu
 def uses_variables(raw: Any) -> Iterator[str]:
     """Yield the names in every `${NAME}` of a raw value."""
     if isinstance(raw, str):
-        yield from (name for dollar, name in _NAME.findall(raw) if not dollar)
+        yield from (name for dollar, name in _NAME.findall(raw) if name and not dollar)
     elif isinstance(raw, Mapping):
         for value in raw.values():
             yield from uses_variables(value)
@@ -70,7 +70,7 @@ def _fill(raw: Any, at: At, environ: Mapping[str, str], missing: list[Missing]) 
 
     def value_of(match: re.Match[str]) -> str:
         dollar, name = match.groups()
-        if dollar:
+        if dollar or name is None:
             return match.group()[1:]
         if name not in environ:
             missing.append(Missing(at=at, name=name))

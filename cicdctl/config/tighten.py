@@ -84,7 +84,7 @@ class _Tightening:
             return
         taken = _stricter(key, now, wanted)
         if taken is not None:
-            ours[name] = _raw(taken, value, wanted)
+            ours[name] = _raw(taken, value, wanted, now)
         if taken != wanted and how != "add":
             self._warn(at, value, present, _MAY[how], is_secret=key.secret)
 
@@ -134,8 +134,11 @@ def _read(key: Key, raw: Any) -> Any:
     return key.shape.read(raw, (), Problems())
 
 
-def _raw(taken: Any, value: Any, wanted: Any) -> Any:
-    return value if taken == wanted else list(taken) if isinstance(taken, tuple) else taken
+def _raw(taken: Any, value: Any, wanted: Any, now: Any) -> Any:
+    if not isinstance(taken, tuple):
+        return value if taken == wanted else taken
+    # What is new comes from the pushed file: `${NAME}` in it must not read the operator's environment.
+    return [one if one in (now or ()) or not isinstance(one, str) else one.replace("${", "$${") for one in taken]
 
 
 def _show(value: Any) -> str:

@@ -184,6 +184,20 @@ def test_mapping_has_paths_without_lines():
     assert read_mapping({"project": {"name": "my-app", "repository": "https://x.test/y.git"}}).project.name == "my-app"
 
 
+def test_mapping_of_another_kind():
+    """Keys that are no strings, and lists that hold themselves, are told and not followed."""
+    circle = []
+    circle += [circle, circle]
+    for raw, problem in [
+        ({1: 2}, "configuration: has a key that is not a string"),
+        ({"fixers": {"x": [{None: 1}]}}, "configuration: has a key that is not a string"),
+        ({"a": circle}, "configuration: is nested deeper than 64 levels"),
+    ]:
+        with pytest.raises(ConfigError) as caught:
+            read_mapping(raw)
+        assert caught.value.problems == (problem,)
+
+
 def test_exit_code_is_two():
     with pytest.raises(ConfigError) as caught:
         read_config("x", source="s")
