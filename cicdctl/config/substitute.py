@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from cicdctl.config.problems import At, quote, show_path
@@ -43,18 +43,6 @@ def substitute(document: Mapping[str, Any], environ: Mapping[str, str]) -> tuple
 def missing_names(document: Mapping[str, Any], environ: Mapping[str, str]) -> tuple[Missing, ...]:
     """Name every key whose variable is not set."""
     return substitute(document, environ)[1]
-
-
-def uses_variables(raw: Any) -> Iterator[str]:
-    """Yield the names in every `${NAME}` of a raw value."""
-    if isinstance(raw, str):
-        yield from (name for dollar, name in _NAME.findall(raw) if name and not dollar)
-    elif isinstance(raw, Mapping):
-        for value in raw.values():
-            yield from uses_variables(value)
-    elif isinstance(raw, list | tuple):
-        for value in raw:
-            yield from uses_variables(value)
 
 
 def _fill(raw: Any, at: At, environ: Mapping[str, str], missing: list[Missing]) -> Any:
