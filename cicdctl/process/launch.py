@@ -7,16 +7,19 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from cicdctl.errors import SandboxError
 from cicdctl.process import family as families
 from cicdctl.process import procfs
-from cicdctl.process.bwrap import Bwrap
 from cicdctl.process.cgroup import Cgroup, probe_cgroup
 from cicdctl.process.limits import give_back_cores, on_cores, set_rlimits, take_cores
 from cicdctl.process.procfs import Stat
 from cicdctl.process.spawn import Child, find_program, start_child
 from cicdctl.process.spec import ProcessSpec
+
+if TYPE_CHECKING:
+    from cicdctl.process.bwrap import Bwrap
 
 # The shell waits until its cgroup is ready, so that nothing is ever forked outside.
 _GATE = ("/bin/sh", "-c", 'read -r _ && exec "$0" "$@" </dev/null')
@@ -189,7 +192,8 @@ def _start(
 
 
 def _launch_bwrap(spec: ProcessSpec, cores: tuple[int, ...]) -> Launch:
-    assert spec.sandbox is not None
+    from cicdctl.process.bwrap import Bwrap
+
     bwrap = Bwrap(spec)
     try:
         with on_cores(cores):

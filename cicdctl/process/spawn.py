@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import select
-import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
@@ -126,6 +125,8 @@ def find_program(name: str, env: Mapping[str, str], cwd: Path) -> str:
     if "/" in name:
         found = name if os.access(cwd / name, os.X_OK) else None
     else:
+        import shutil
+
         found = shutil.which(name, path=env.get("PATH", os.defpath))
     if found is None:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -68,6 +69,8 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
     folder.mkdir()
     made = Stage(folder)
     yield made
+    with contextlib.suppress(AssertionError):
+        made.wait_for(lambda: not made.alive(), 0.5)
     left = made.alive()
     for pid in left:
         os.kill(pid, 9)
@@ -80,6 +83,8 @@ def other_stage(tmp_path: Path) -> Iterator[Stage]:
     folder.mkdir()
     made = Stage(folder)
     yield made
+    with contextlib.suppress(AssertionError):
+        made.wait_for(lambda: not made.alive(), 0.5)
     left = made.alive()
     for pid in left:
         os.kill(pid, 9)

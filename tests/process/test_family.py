@@ -49,9 +49,10 @@ def run_with(backend: str, stage: Stage, boxed: dict[str, Any], script: str, **g
 def test_hostile_tree_is_gone_after_a_cancel(backend: str, stage: Stage, boxed: dict[str, Any]) -> None:
     control = Control()
     cancelled_at: list[float] = []
+    has_ended = threading.Event()
 
     def cancel_when_complete() -> None:
-        stage.wait_for(lambda: len(stage.alive()) >= 6)
+        stage.wait_for(lambda: len(stage.alive()) >= 6 or has_ended.is_set())
         cancelled_at.append(time.monotonic())
         control.cancel("complete")
 
@@ -59,6 +60,7 @@ def test_hostile_tree_is_gone_after_a_cancel(backend: str, stage: Stage, boxed: 
     thread.start()
     script = HOSTILE + "while :; do sleep 0.05; done"
     ended = run_with(backend, stage, boxed, script, control=control, timeout_s=8, grace_s=0.1)
+    has_ended.set()
 
     if ended is not None:
         assert (ended.reason, ended.survivors) == ("cancelled", 0)

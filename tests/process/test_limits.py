@@ -68,7 +68,7 @@ def test_processes_are_limited_unless_root(stage: Stage) -> None:
     if os.geteuid() == 0:
         assert probe_limits().processes in ("none", "cgroup")
     else:
-        running = int(open("/proc/loadavg").read().split()[3].split("/")[1])
+        running = int(Path("/proc/loadavg").read_text().split()[3].split("/")[1])
         assert 50 < int(row.split()[2]) <= 50 + running + 500
 
 
