@@ -61,7 +61,6 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 
@@ -103,7 +102,7 @@ def options(
 def main(argv: Sequence[str] | None = None) -> None:
     """Run one command; explain what the user can fix, admit what only we can."""
     try:
-        app(argv)
+        app(argv, prog_name="cicdctl")
     except CicdError as error:
         from cicdctl.reports import problems
 

@@ -119,6 +119,7 @@ class Project:
                 return Settings()
             if "${" not in str(own.document):
                 return own
+        self.resolved.require("orchestrator")
         return self.resolved.settings
 
     @cached_property

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from cicdctl.config import read_config
+from cicdctl.config.substitute import missing_names
 from cicdctl.errors import ConfigError, UsageError
 from cicdctl.planning import check_needs
 from cicdctl.project import CONFIG_NAME, Invocation, Project, open_project
@@ -26,6 +27,7 @@ def print_validation(invocation: Invocation, revision: str, *, json: bool) -> in
         config = read_config(data, source=source)
         count = len(config.pipelines)
         problems = tuple(problem for pipeline in config.pipelines for problem in check_needs(pipeline))
+        problems += tuple(missing.tell() for missing in missing_names(config.document, invocation.environ))
         problems = tuple(f"{source}: {problem}" for problem in problems)
     except ConfigError as error:
         problems = error.problems

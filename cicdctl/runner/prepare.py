@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from msgspec.structs import replace
 
 from cicdctl.config import Config, read_config
-from cicdctl.errors import ConfigError, NotAvailable, UsageError
+from cicdctl.errors import ConfigError, UsageError
 from cicdctl.git import Commit, compile_globs
 from cicdctl.kinds import StageCommands
 from cicdctl.model import Pipeline, Plan, Run, RunState, Trust, Value
 from cicdctl.near_words import near_word
 from cicdctl.planning import Facts, make_plan
 from cicdctl.project import Project
+from cicdctl.runner.availability import refuse_unavailable
 from cicdctl.runner.request import RunRequest
 from cicdctl.runner.variables import branch_and_tag
 
@@ -51,7 +52,7 @@ def prepare(project: Project, request: RunRequest, *, as_run: Run | None = None)
         else read_config(request.config_text, source="--config")
     )
     pipeline = with_time_limit(find_pipeline(config, request.pipeline), project.settings.orchestrator.timeouts)
-    _refuse_unavailable(pipeline)
+    refuse_unavailable(config, pipeline)
     branch, tag = branch_and_tag(ref)
     base = commit.parents[0] if commit.parents else None
     facts = Facts(branch=branch, tag=tag, changed=_changed(project, pipeline, commit, base))
@@ -143,17 +144,3 @@ def _changed(project: Project, pipeline: Pipeline, commit: Commit, base: str | N
     if not asks or base is None:
         return None
     return tuple(project.repository.changed_paths(project.repository.tree_of(base), commit.tree))
-
-
-def _refuse_unavailable(pipeline: Pipeline) -> None:
-    """Refuse what is documented but needs an engine that this version does not have."""
-    where = f"pipelines.{pipeline.name}"
-    if pipeline.approval:
-        raise NotAvailable(f"{where}.approval", hint="remove the key to run this pipeline without a gate")
-    if pipeline.environment is not None:
-        raise NotAvailable(f"{where}.environment", hint="deploy locks and rollback are not part of this version")
-    if pipeline.rollback:
-        raise NotAvailable(f"{where}.rollback")
-    for stage in pipeline.stages:
-        if stage.health_check is not None:
-            raise NotAvailable(f"{where}.stages.{stage.name}.health_check")

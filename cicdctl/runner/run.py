@@ -9,6 +9,7 @@ import msgspec
 from cicdctl.errors import StoreError
 from cicdctl.model import Run, RunState, RunSummary
 from cicdctl.project import Project
+from cicdctl.runner.availability import list_ignored
 from cicdctl.runner.execute import CacheMiss, Runner, check_free_space
 from cicdctl.runner.prepare import Prepared, prepare
 from cicdctl.runner.recovery import recover, run_lock
@@ -32,6 +33,8 @@ def run_pipeline(project: Project, request: RunRequest) -> RunSummary:
     prepared = prepare(project, request)
     secrets = required_secrets(project, prepared.plan)
     check_free_space(project)
+    for text in list_ignored(prepared.config, prepared.plan.pipeline):
+        project.warn(text)
     return execute_run(project, prepared, begin_run(project, prepared), secrets)
 
 

@@ -1,0 +1,39 @@
+"""What is documented and valid but has no engine in this version: refused or said, never silently passed over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cicdctl.config import Config
+from cicdctl.errors import NotAvailable
+from cicdctl.model import Pipeline
+
+
+def refuse_unavailable(config: Config, pipeline: Pipeline) -> None:
+    """Raise NotAvailable for a key without which a run would not be what its author meant."""
+    where = f"pipelines.{pipeline.name}"
+    if config.project.submodules:
+        raise NotAvailable("project.submodules", hint="stages see an empty folder where a submodule is")
+    if config.project.lfs:
+        raise NotAvailable("project.lfs", hint="stages see the pointer files of git-lfs")
+    if pipeline.approval:
+        raise NotAvailable(f"{where}.approval", hint="remove the key to run this pipeline without a gate")
+    if pipeline.environment is not None:
+        raise NotAvailable(f"{where}.environment", hint="deploy locks and rollback are not part of this version")
+    if pipeline.rollback:
+        raise NotAvailable(f"{where}.rollback")
+    for stage in pipeline.stages:
+        if stage.health_check is not None:
+            raise NotAvailable(f"{where}.stages.{stage.name}.health_check")
+
+
+def list_ignored(config: Config, pipeline: Pipeline) -> Iterator[str]:
+    """Yield what this run goes on without, in words."""
+    if pipeline.concurrency is not None:
+        yield f"pipelines.{pipeline.name}.concurrency is not available yet: this run waits for no other"
+    if config.fixers:
+        yield "fixers are not available yet: a failure is only reported"
+    if config.notifiers:
+        yield "notifiers are not available yet: nobody is told but you"
+    if config.orchestrator.optimization.retry_failed_tests:
+        yield "optimization.retry_failed_tests is not available yet; a stage's own retries are"

@@ -1,0 +1,112 @@
+"""Mistakes and bad luck: each has a message, a status, and loses nothing."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+
+import pytest
+
+
+def test_broken_toml_is_told_with_its_place(make_project):
+    """A file that is no TOML is told with line and column."""
+    project = make_project("[pipelines.build]\nstages = {\n")
+    told = project.cicdctl("run", "build").fails(2).stderr
+    assert told.startswith("error: .cicd.toml:2:") or told.startswith("error: .cicd.toml:3:")
+
+
+def test_every_problem_at_once(make_project):
+    """All problems of a file are told in one go, each with a near word."""
+    project = make_project(
+        "[pipelines.build.stages.a]\nrun = 'x'\nned = []\n[pipelines.build.stages.b]\nrun='y'\ntimeuot=3\n"
+    )
+    told = project.cicdctl("config", "validate").fails(2).stderr
+    assert 'pipelines.build.stages.a.ned: unknown key, did you mean "needs"?' in told
+    assert 'did you mean "timeout"?' in told
+
+
+def test_cycle_is_named(make_project):
+    """Stages that need each other are named in their order."""
+    project = make_project(
+        "[pipelines.build.stages.a]\nrun='x'\nneeds=['b']\n[pipelines.build.stages.b]\nrun='x'\nneeds=['a']\n"
+    )
+    for command in (("run", "build"), ("config", "validate")):
+        assert "a -> b -> a" in project.cicdctl(*command).fails(2).stderr
+
+
+def test_missing_variable_is_named(make_project):
+    """A variable of an operator section that is not set is an error that names it."""
+    project = make_project('[pipelines.build.stages]\na="true"\n[notifiers.team]\nuses="slack"\nurl="${SLACK_URL}"\n')
+    told = project.cicdctl("config", "validate").fails(2).stderr
+    assert "SLACK_URL" in told
+
+
+def test_commit_without_configuration(make_project):
+    """A commit from before the configuration says so, and --config helps."""
+    project = make_project(unit="true")
+    project.git("checkout", "-q", "--orphan", "old")
+    project.git("rm", "-q", "--cached", ".cicd.toml")
+    project.git("commit", "-q", "--allow-empty", "-m", "old")
+    told = project.cicdctl("run", "build", "HEAD").fails(3).stderr
+    assert "there is no .cicd.toml in this commit" in told and "--config" in told
+    project.cicdctl("--config", ".cicd.toml", "run", "build", "HEAD").passes()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small file system needs root")
+def test_full_disk_is_told_and_loses_nothing(make_project, tmp_path):
+    """On a full disk a run is refused or ends as an error; what was recorded before is still there."""
+    project = make_project(unit="head -c 60000000 /dev/zero > big; true # $CI_COMMIT_SHA")
+    project.cicdctl("run", "build").passes()
+    small = tmp_path / "small"
+    small.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(small)], check=True)
+    try:
+        refused = project.cicdctl("run", "build", "--no-cache", env={"XDG_CACHE_HOME": str(small)}).fails(3)
+        assert "free" in refused.stderr and "cicdctl cache gc" in refused.stderr
+        project.write(".git/cicdctl/config.toml", "[orchestrator]\nmin_free = 1\n")
+        ended = project.cicdctl("run", "build", "--no-cache", env={"XDG_CACHE_HOME": str(small)})
+        assert ended.status in (1, 3) and "Traceback" not in ended.stderr
+    finally:
+        subprocess.run(["umount", "-l", str(small)], check=True)
+    assert "#1" in project.cicdctl("history").passes().stdout
+
+
+def test_damaged_state_stops_the_start_and_is_left_alone(make_project):
+    """A state database that is no database is named with its path, and never repaired or removed by itself."""
+    project = make_project(unit="true")
+    project.cicdctl("run", "build").passes()
+    state = project.path / ".git/cicdctl/state.db"
+    for extra in ("state.db-wal", "state.db-shm"):
+        state.with_name(extra).unlink(missing_ok=True)
+    state.write_bytes(b"this is no database" * 500)
+    told = project.cicdctl("run", "build").fails(3).stderr
+    assert str(state) in told
+    assert state.read_bytes().startswith(b"this is no database")
+
+
+def test_completion_offers_pipelines_stages_and_runs(make_project):
+    """The shell is offered what the working tree's file and the history hold."""
+    project = make_project(unit="true", lint="true")
+    project.cicdctl("run", "build").passes()
+
+    def offered(*words: str) -> list[str]:
+        env = {
+            "_CICDCTL_COMPLETE": "complete_bash",
+            "COMP_WORDS": " ".join(("cicdctl", *words)),
+            "COMP_CWORD": str(len(words)),
+        }
+        return project.cicdctl(env=env).stdout.split()
+
+    assert offered("run", "b") == ["build"]
+    assert offered("run", "build", "--stage", "l") == ["lint"]
+    assert offered("show", "") == ["1"]
+    assert "history" in offered("h")
+
+
+def test_unavailable_parts_are_said(make_project):
+    """Keys that a run goes on without are told each time."""
+    project = make_project(
+        "[pipelines.build]\nconcurrency = { group = 'g' }\n[pipelines.build.stages]\na = 'true'\n[fixers.f]\nrun = 'true'\n"
+    )
+    told = project.cicdctl("run", "build").passes().stderr
+    assert "concurrency is not available yet" in told and "fixers are not available yet" in told
