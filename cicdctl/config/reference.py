@@ -21,7 +21,7 @@ from cicdctl.config.stage_rules import (
     WHEN_TABLE,
 )
 from cicdctl.config.table import Key, Many, Named, OneOf, Table
-from cicdctl.config.variables import variable_name
+from cicdctl.config.variables import known_keys, variable_name
 
 TABLES: tuple[tuple[str, Shape], ...] = (
     ("Top level", PROJECT_FILE),
@@ -58,10 +58,18 @@ def key_tables() -> str:
     return "\n\n".join(blocks) + "\n"
 
 
+BEGIN = "<!-- keys: made from the rules by cicdctl.config.reference.renew -->"
+END = "<!-- end of keys -->"
+
+
+def renew(text: str) -> str:
+    """Return the text of docs/configuration.md with its tables of keys as they are now."""
+    head, _, rest = text.partition(BEGIN)
+    return f"{head}{BEGIN}\n\n{key_tables()}\n{END}{rest.partition(END)[2]}"
+
+
 def variable_names() -> tuple[str, ...]:
     """Return every environment variable with a fixed name that sets a key."""
-    from cicdctl.config.variables import known_keys
-
     return tuple(variable_name(at) for at, _ in known_keys())
 
 
@@ -94,7 +102,9 @@ def _doc(key: Key) -> str:
     doc = key.doc if key.doc.endswith((".", "…")) else key.doc + "."
     if key.outside:
         doc += " Never in `.cicd.toml`."
-    return doc.replace("|", "\\|")
+    # Outside of code, Markdown takes <name> for a tag.
+    parts = doc.replace("|", "\\|").split("`")
+    return "`".join(part if index % 2 else part.replace("<", "&lt;") for index, part in enumerate(parts))
 
 
 def _type(shape: Shape) -> str:
