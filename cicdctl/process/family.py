@@ -7,11 +7,13 @@ output pipe it holds. What stays unknown is left alone while another stage that 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
 import time
 from collections.abc import Iterable
+from itertools import count
 from typing import TYPE_CHECKING
 
 from cicdctl.process import procfs
@@ -25,9 +27,11 @@ LOCK = threading.RLock()
 
 # A stranger that has been a zombie for so long has no other reader of its status.
 _STRANGER_S = 1.0
+_LOOKS = 50
+_GENTLE_LOOKS = 3
 
 _families: dict[int, Family] = {}
-_strangers: dict[tuple[int, int], float] = {}
+_strangers: dict[int, float] = {}  # pids of zombies, with the time they were first seen
 _suspects: dict[tuple[int, int], set[str]] = {}
 
 
@@ -49,7 +53,9 @@ class Family:
 
     def members(self) -> list[Stat]:
         """Look for the living processes besides the leader; orphans that have ended are reaped."""
-        roots = [self.leader, *self._adopted()]
+        return self._walk([self.leader, *self._adopted()])
+
+    def _walk(self, roots: list[int]) -> list[Stat]:
         seen: set[int] = set()
         found: list[Stat] = []
         while roots:
@@ -70,38 +76,47 @@ class Family:
         """Whether the leader, having ended, left anything: one cheap look at our own children."""
         return bool(self._adopted())
 
-    def _adopted(self) -> list[int]:
-        """Orphans of this family among our own children."""
+    def _adopted(self, *, is_deadly: bool = False) -> list[int]:
+        """Orphans of this family among our own children; `is_deadly` kills each as it is seen."""
         with LOCK:
             mine: list[int] = []
-            for pid in _own_children():
-                if pid in _families:
-                    continue
-                stat = procfs.read_stat(pid)
-                if stat is None or stat.session == _own_session():
-                    continue
-                owner = _owner(stat, self)
-                if stat.state == "Z":
-                    _reap_orphan(stat, owner)
-                elif owner is self:
-                    mine.append(pid)
-            return mine
+            seen: set[int] = set()
+            for _ in range(_LOOKS):
+                # One that has ended meanwhile may have left a child that was not yet on the list.
+                fresh = [pid for pid in _own_children() if pid not in seen and pid not in _families]
+                if not fresh:
+                    _forget_strangers(seen)
+                    return mine
+                seen.update(fresh)
+                for pid in fresh:
+                    if self._is_living_orphan(pid):
+                        mine.append(pid)
+                        if is_deadly:
+                            # Our child, and nobody reaps while we hold the lock; a setuid program may refuse.
+                            with contextlib.suppress(PermissionError):
+                                os.kill(pid, signal.SIGKILL)
+            # A process that forks and ends all the time: its last child is somewhere.
+            return mine or [self.leader]
+
+    def _is_living_orphan(self, pid: int) -> bool:
+        if time.monotonic() - _strangers.get(pid, -_STRANGER_S) < _STRANGER_S:
+            return False
+        stat = procfs.read_stat(pid)
+        if stat is None or stat.session == _own_session():
+            return False
+        owner = _owner(stat, self)
+        if stat.state == "Z":
+            _reap_orphan(stat, owner)
+        return stat.state != "Z" and owner is self
 
     def learn(self, stat: Stat) -> None:
         """Remember a process that is known to belong here, however it may look later."""
         self.known.add((stat.pid, stat.started))
         self.sessions.add(stat.session)
 
-    def owns(self, stat: Stat) -> bool:
-        """Whether there is proof that a process belongs here."""
-        if stat.session in self.sessions or (stat.pid, stat.started) in self.known:
-            return True
-        if stat.state == "Z":
-            return False
-        return (self.mark != "" and procfs.read_mark(stat.pid) == self.mark) or self._holds_pipe(stat.pid)
-
-    def _holds_pipe(self, pid: int) -> bool:
-        return self.pipe != "" and self.pipe in (procfs.link_of(pid, "fd/1"), procfs.link_of(pid, "fd/2"))
+    def knows(self, stat: Stat) -> bool:
+        """Whether `learn` was told of this process."""
+        return (stat.pid, stat.started) in self.known
 
     def signal_group(self, number: int) -> None:
         """Signal the leader's process group; exact, for an unreaped leader keeps its number taken."""
@@ -116,20 +131,21 @@ class Family:
         """
         counted = set() if seen is None else seen
         give_up = time.monotonic() + patience_s
-        pause_s = 0.0005
-        while True:
-            # The look comes first: without a subreaper nothing leads to children of the dead.
-            members = self.members()
+        for look in count():
+            # The look comes first: without a subreaper nothing leads to children of the dead. Those that
+            # are still there after a few looks have to be faster than the time from one look to the next.
+            is_deadly = look >= _GENTLE_LOOKS
+            members = self._walk([self.leader, *self._adopted(is_deadly=is_deadly)])
             if is_leader_alive:
                 self.signal_group(signal.SIGKILL)
-            if not members:
-                return len(counted), 0
+            if not members and not self.has_orphans():
+                break
             counted.update((stat.pid, stat.started) for stat in members)
             if time.monotonic() > give_up:
-                return len(counted), len(members)
+                return len(counted), max(1, len(members))
             kill_processes(members, number=signal.SIGKILL)
-            time.sleep(pause_s)
-            pause_s = min(pause_s * 2, 0.01)
+            time.sleep(0 if is_deadly and look % 8 else min(0.0005 * 2**look, 0.01))
+        return len(counted), 0
 
     def reap(self) -> tuple[int, resource.struct_rusage | None]:
         """Collect the leader, which has ended: its wait status and usage. Status -1 when it was lost."""
@@ -144,16 +160,10 @@ class Family:
 
 
 def _owner(stat: Stat, asking: Family) -> Family | None:
-    for family in _families.values():
-        if family.owns(stat):
-            family.learn(stat)
-            return family
-    # Nobody strays into the worktree of another stage by accident.
-    where = procfs.link_of(stat.pid, "cwd")
-    inside = [family for family in _families.values() if family.folder and f"{where}/".startswith(family.folder + "/")]
-    if len(inside) == 1:
-        inside[0].learn(stat)
-        return inside[0]
+    proven = _proven_owner(stat)
+    if proven is not None:
+        proven.learn(stat)
+        return proven
     # Without proof it is ours only if no other stage that could have started it goes on.
     candidates = [family for family in _families.values() if family.started <= stat.started]
     suspects = _suspects.setdefault((stat.pid, stat.started), set())
@@ -167,20 +177,52 @@ def _owner(stat: Stat, asking: Family) -> Family | None:
     return asking
 
 
+def _proven_owner(stat: Stat) -> Family | None:
+    """The family of an orphan, by the strongest evidence first."""
+    if stat.session in _families:
+        return _families[stat.session]
+    for family in _families.values():
+        if family.knows(stat):
+            return family
+    if stat.state != "Z":
+        mark = procfs.read_mark(stat.pid)
+        pipes = (procfs.link_of(stat.pid, "fd/1"), procfs.link_of(stat.pid, "fd/2"))
+        for family in _families.values():
+            if (mark and family.mark == mark) or (family.pipe and family.pipe in pipes):
+                return family
+    for family in _families.values():
+        if stat.session in family.sessions:
+            return family
+    return _owner_by_folder(procfs.link_of(stat.pid, "cwd"))
+
+
+def _owner_by_folder(folder: str) -> Family | None:
+    """Nobody strays into the worktree of another stage by accident; services share theirs with a stage."""
+    inside = [family for family in _families.values() if family.folder and f"{folder}/".startswith(family.folder + "/")]
+    deepest = max((len(family.folder) for family in inside), default=0)
+    owners = [family for family in inside if len(family.folder) == deepest]
+    return owners[0] if len(owners) == 1 else None
+
+
 def _reap_orphan(stat: Stat, owner: Family | None) -> None:
-    name = (stat.pid, stat.started)
-    if owner is None or name not in owner.known:
+    if owner is None or not owner.knows(stat):
         # It may be the child of other code in this process, which still wants its status.
-        first = _strangers.setdefault(name, time.monotonic())
-        if time.monotonic() - first < _STRANGER_S:
+        if time.monotonic() - _strangers.setdefault(stat.pid, time.monotonic()) < _STRANGER_S:
             return
-        _strangers.pop(name, None)
+        _strangers.pop(stat.pid, None)
     try:
         pid, _, usage = os.wait4(stat.pid, os.WNOHANG)
     except ChildProcessError:
         return
     if pid and owner is not None:
         owner.orphan_cpu_s += usage.ru_utime + usage.ru_stime
+
+
+def _forget_strangers(children: set[int]) -> None:
+    for pid in [pid for pid in _strangers if pid not in children]:
+        del _strangers[pid]
+    for name in [name for name in _suspects if name[0] not in children]:
+        del _suspects[name]
 
 
 def _own_children() -> list[int]:

@@ -91,7 +91,7 @@ class Launch:
         if self.cgroup is not None:
             self.cgroup.kill()
         stat = procfs.read_stat(self._init) if self._init else None
-        if stat is not None and self.child.family.owns(stat):
+        if stat is not None and self.child.family.knows(stat):
             families.kill_processes([stat], number=signal.SIGKILL)
 
     def processes(self) -> list[Stat]:

@@ -131,6 +131,24 @@ def test_fork_bomb_without_any_limit_is_ended(stage: Stage) -> None:
     assert stage.alive() == []
 
 
+@pytest.mark.parametrize("wiped", ["", "env -i /usr/bin/"])
+def test_process_that_only_lives_to_fork_is_caught(wiped: str, stage: Stage) -> None:
+    """Each look finds it dead already, with its only child not yet on the list."""
+    trace = stage.folder / "trace"
+    script = stage.folder / "run.sh"
+    again = f"[ $(wc -c < {trace}) -gt 3000 ] && exit\necho >> {trace}\n{wiped}setsid /bin/sh {script} >/dev/null 2>&1 &\n"
+    script.write_text(again)
+    trace.touch()
+    ended = stage.run(f"sh {script}; sleep 0.05; exit 2")
+    seen = trace.stat().st_size
+    time.sleep(0.05)
+
+    assert (ended.exit_code, ended.survivors) == (2, 0)
+    assert ended.seconds < 2
+    assert 1 < seen < 3000, "it was still at it"
+    assert trace.stat().st_size == seen
+
+
 def test_peaceful_neighbour_is_untouched(stage: Stage, other_stage: Stage) -> None:
     """It has orphans of its own, even one that nothing ties to it, and they live as long as it does."""
     peaceful = (
@@ -161,7 +179,7 @@ def test_stranger_is_left_until_nobody_else_could_own_it_and_is_reported(stage: 
     thread.start()
     stage.wait_for((other_stage.folder / "ready").exists)
 
-    ended = stage.run(ESCAPEE + "exit 0")
+    ended = stage.run(ESCAPEE + 'while ! pgrep -fx "sleep $TAG" >/dev/null; do :; done; exit 0')
     assert (ended.leftovers, len(stage.alive())) == (0, 1), "the other stage may have started it"
 
     (other_stage.folder / "done").touch()
