@@ -22,6 +22,8 @@ from cicdctl.store.quarantine import Quarantine
 
 __all__ = ["BlobStore", "MissingBlob"]
 
+_MANIFEST_START = b'[{"path":'
+
 
 class BlobStore:
     """Blobs below `<cache folder>/cas`. Any thread. What was added or restored is safe from eviction until `close`.
@@ -108,6 +110,13 @@ class BlobStore:
     def peek_manifest(self, digest: str) -> frozenset[str]:
         """Return the digests that a manifest lists, pinning nothing; none for what is no manifest."""
         try:
+            # Any blob may be asked about, also a log of a gigabyte.
+            descriptor = self.files.open(digest)
+            try:
+                if os.read(descriptor, len(_MANIFEST_START)) != _MANIFEST_START:
+                    return frozenset()
+            finally:
+                os.close(descriptor)
             return frozenset(one.digest for one in _decode_manifest(digest, self.read(digest)) if one.digest)
         except MissingBlob:
             return frozenset()

@@ -272,3 +272,18 @@ def test_quota_of_one_gigabyte(folder) -> None:
         total = cache.stats().total_bytes
     assert 950 * MB < total < 1050 * MB
     rmtree(folder)
+
+
+def test_a_large_blob_is_not_read_to_find_out_that_it_is_no_manifest(tmp_path: Path) -> None:
+    """Looking for what a manifest protects costs no memory for logs."""
+    import tracemalloc
+
+    blobs = BlobStore(tmp_path)
+    digest = blobs.add_bytes(b"x" * 30_000_000)
+    tracemalloc.start()
+    try:
+        assert blobs.peek_manifest(digest) == frozenset()
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
+        blobs.close()
