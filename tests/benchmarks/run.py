@@ -25,6 +25,9 @@ def main() -> int:
     names = options.only or list(WORKLOADS)
     peers = None if set(names) <= WITHOUT_PEERS else install_peers(latest=options.latest)
     document = {"version": 1, "machine": _machine(), "peers": peers.versions if peers else {}, "workloads": []}
+    if not options.json:
+        facts = {**_machine(), **document["peers"]}  # type: ignore[dict-item]
+        print(", ".join(f"{name} {value}" for name, value in facts.items()))
     reached = True
     for name in names:
         with tempfile.TemporaryDirectory(prefix=f"cicdctl-bench-{name}-", dir=options.scratch) as scratch:
@@ -42,6 +45,7 @@ def main() -> int:
             document["workloads"].append({"name": name, "sides": _sides(series), "comparisons": rows})  # type: ignore[attr-defined]
         else:
             print_workload(name, WORKLOADS[name], series, rows)
+            sys.stdout.flush()
     if options.json:
         print(json.dumps(document, indent=2))
     return 0 if reached else 1
@@ -81,8 +85,14 @@ def _sides(series: dict[str, Series]) -> dict[str, dict[str, float | int]]:
     }
 
 
-def _machine() -> dict[str, str | int]:
-    return {"system": platform.platform(), "cores": os.cpu_count() or 0, "python": platform.python_version()}
+def _machine() -> dict[str, str | int | float]:
+    """Say where it ran. `load` is that of the last minute before: much above 0, and the numbers are of little worth."""
+    return {
+        "system": platform.platform(),
+        "cores": os.cpu_count() or 0,
+        "load": round(os.getloadavg()[0], 2),
+        "python": platform.python_version(),
+    }
 
 
 if __name__ == "__main__":
