@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from cicdctl.process.kernel import become_subreaper
 from cicdctl.process.spawn import Child, open_pipe, start_child
 
 _READ_BYTES = 1 << 18
@@ -26,10 +27,13 @@ def run_captured(
 ) -> tuple[int, bytes, bytes]:
     """Run a program to its end; return its status (negative: the signal that ended it), stdout and stderr.
 
-    What it leaves behind is killed. Its output is held in memory. `env` may carry the `CICD_MARK` of a stage.
+    What it leaves behind is killed and gone on return; for that the process becomes a child subreaper.
+    Its output is held in memory. `env` may carry the `CICD_MARK` of a stage.
     Raises FileNotFoundError, ChildProcessError when SIGCHLD is ignored here, and TimeoutError when it was
     killed for lasting longer than `timeout_s`.
     """
+    # Else its orphans pass to the first process of the machine, and nobody here knows when they are gone.
+    become_subreaper()
     end = time.monotonic() + timeout_s
     error_out, error_in = open_pipe()
     feed_out, feed_in = os.pipe2(os.O_CLOEXEC) if stdin else (-1, -1)
@@ -67,7 +71,7 @@ def _finish(child: Child, *, has_exited: bool) -> int:
     child.family.is_ending = True
     if not has_exited or child.family.has_orphans():
         child.family.kill(is_leader_alive=not has_exited)
-    # Not every process that asks a program is a subreaper; the group is reached in any case.
+    # Where nobody can become a subreaper the group is reached in any case.
     child.family.signal_group(signal.SIGKILL)
     if not has_exited:
         child.await_end(5.0)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,6 +51,26 @@ def test_timeout_kills_the_tree(stage: Stage) -> None:
 
     assert time.monotonic() - started < 2
     assert stage.alive() == []
+
+
+# In a program that has run nothing else yet, for a process stays a subreaper once it is one.
+FRESH = """
+import os, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from conftest import find_processes
+from cicdctl.process import run_captured
+run_captured(("sh", "-c", sys.argv[2]), cwd=Path("/"), env=dict(os.environ), timeout_s=9)
+print(find_processes(os.environ["TAG"]))
+"""
+
+
+def test_what_left_the_group_is_gone_on_return(stage: Stage) -> None:
+    script = "setsid sleep $TAG >/dev/null 2>&1 & sleep 0.05"
+    argv = [sys.executable, "-c", FRESH, str(Path(__file__).parent), script]
+    done = subprocess.run(argv, env={**ENV, "TAG": stage.tag}, capture_output=True, text=True, check=False)
+
+    assert done.stdout == "[]\n", done.stderr
 
 
 def test_daemon_that_holds_the_pipe_is_not_waited_for(stage: Stage) -> None:
