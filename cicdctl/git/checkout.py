@@ -103,11 +103,11 @@ def move_tree(
     Untracked things in the way of a new file go to the trash, others stay. Raises GitError or OSError;
     the worktree is then between the two trees.
     """
-    gone: dict[bytes, int] = {}
+    gone: dict[bytes, tuple[int, bytes]] = {}
     new: dict[bytes, tuple[int, bytes]] = {}
     for path, before, after in changes:
         if before is not None:
-            gone[path] = before.mode
+            gone[path] = (before.mode, bytes.fromhex(before.oid))
         if after is not None:
             new[path] = (after.mode, bytes.fromhex(after.oid))
     trees = _changed_trees(repository, new_tree, gone.keys() | new.keys())
@@ -118,12 +118,12 @@ def change_files(
     repository: Repository,
     root: Path,
     index: WorktreeIndex,
-    gone: Mapping[bytes, int],
+    gone: Mapping[bytes, tuple[int, bytes]],
     new: Mapping[bytes, tuple[int, bytes]],
     trees: Mapping[bytes, bytes | None],
     trash: Trash,
 ) -> Written:
-    """Remove `gone` (path: old mode), then write `new` (path: mode, raw id), never through a link.
+    """Remove `gone` (path: old mode, raw id), then write `new` (path: mode, raw id), never through a link.
 
     `trees` gives the new id of each folder whose content changes, None for folders that vanish.
     """
@@ -135,7 +135,7 @@ def change_files(
     known = {path: raw for path, raw in trees.items() if raw is not None}
     spliced = None
     if gone.keys() <= new.keys():
-        spliced = index.with_words(heads, known)
+        spliced = index.with_words(heads, {path: raw for path, (_, raw) in gone.items()}, known)
     if spliced is None:
         entries = dict(index.entries())
         for path in gone:
@@ -291,14 +291,14 @@ def _make_folder(folder: bytes, root: int) -> None:
         raise _failure(folder, error) from error
 
 
-def _remove(folders: Folders, gone: Mapping[bytes, int], new: Mapping[bytes, object]) -> None:
+def _remove(folders: Folders, gone: Mapping[bytes, tuple[int, bytes]], new: Mapping[bytes, object]) -> None:
     """Remove files of the old tree, then the folders they leave empty. What is missing already is no error."""
     emptied: set[bytes] = set()
     for path in sorted(gone):
         folder, name = split_path(path)
         try:
             at = folders.find(folder)
-            if gone[path] != MODULE:
+            if gone[path][0] != MODULE:
                 folders.clear(at, name)
             else:
                 os.rmdir(name, dir_fd=at)

@@ -17,12 +17,12 @@ LENGTH = 0x0FFF
 SKIP_WORKTREE = 0x4000
 INTENT_TO_ADD = 0x2000
 # An entry is filled up with 1 to 8 NULs to a multiple of 8, so the end of its path says how many there are.
-_FILLED = {
+FILLED = {
     20: rb"(?:\0\0|[^\0]\0|[^\0]{2}\0{8}|[^\0]{3}\0{7}|[^\0]{4}\0{6}|[^\0]{5}\0{5}|[^\0]{6}\0{4}|[^\0]{7}\0{3})",
     32: rb"(?:\0{6}|[^\0]\0{5}|[^\0]{2}\0{4}|[^\0]{3}\0{3}|[^\0]{4}\0{2}|[^\0]{5}\0|[^\0]{6}\0{8}|[^\0]{7}\0{7})",
 }
 _ENTRIES = {
-    size: re.compile(rb"(.{%d})((?:[^\0]{8})*+%s)" % (42 + size, filled), re.DOTALL) for size, filled in _FILLED.items()
+    size: re.compile(rb"(.{%d})((?:[^\0]{8})*+%s)" % (42 + size, filled), re.DOTALL) for size, filled in FILLED.items()
 }
 _MOST_BYTES = 1 << 30
 

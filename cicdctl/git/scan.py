@@ -137,7 +137,7 @@ def restore(
         return Written(index, 0)
     entries = index.entries()
     new = {path: (int.from_bytes(entries[path][24:28], "big"), entries[path][40:]) for path in found.changed}
-    gone = {path: mode for path, (mode, _) in new.items() if mode != MODULE}
+    gone = {path: entry for path, entry in new.items() if entry[0] != MODULE}
     return change_files(repository, root, index, gone, new, {}, trash)
 
 

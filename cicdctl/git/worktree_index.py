@@ -9,13 +9,17 @@ import struct
 from collections.abc import Iterable, Mapping
 
 from cicdctl.errors import GitError
+from cicdctl.git.index_file import FILLED
 
 _pack_words = struct.Struct(">10I").pack
 NO_WORDS = bytes(24)
 
-# Head of an entry (stat words, object id), flags, path, the NULs that fill it up. An entry begins with a time
-# whose first byte is not NUL between 1970 and 2106; the count in the header is checked against what is found.
-_ENTRIES = {size: re.compile(rb"(.{%d})..([^\0]+)\0{1,8}" % (40 + size), re.DOTALL) for size in (20, 32)}
+# Head of an entry (stat words, object id), flags, path with exactly the NULs that fill it up: the next entry
+# may begin with NULs too. The count in the header is checked against what is found.
+_ENTRIES = {
+    size: re.compile(rb"(.{%d})..((?:[^\0]{8})*+%s)" % (40 + size, filled), re.DOTALL)
+    for size, filled in FILLED.items()
+}
 _TREES = {size: re.compile(rb"([^\0]*)\0(-?\d+) (\d+)\n(.{%d})" % size, re.DOTALL) for size in (20, 32)}
 
 
@@ -62,7 +66,7 @@ class WorktreeIndex:
             found = _ENTRIES[self.id_bytes].findall(self.data, 12, end)
             if len(found) != struct.unpack_from(">I", self.data, 8)[0] or self.data[:8] != b"DIRC\0\0\0\2":
                 raise GitError("the index of a worktree is damaged")
-            self._entries = {path: head for head, path in found}
+            self._entries = {path.rstrip(b"\0"): head for head, path in found}
         return self._entries
 
     def trees(self) -> dict[bytes, bytes]:
@@ -96,20 +100,24 @@ class WorktreeIndex:
         body, checksum = self.data[: -self.id_bytes], self.data[-self.id_bytes :]
         return len(self.data) > 12 + self.id_bytes and _hash(body, self.id_bytes) == checksum
 
-    def with_words(self, changed: Mapping[bytes, bytes], trees: Mapping[bytes, bytes]) -> WorktreeIndex | None:
+    def with_words(
+        self, changed: Mapping[bytes, bytes], before: Mapping[bytes, bytes], trees: Mapping[bytes, bytes]
+    ) -> WorktreeIndex | None:
         """Splice new heads (40 + id bytes) into existing entries and new ids into existing folders.
 
-        None when a path or folder is not found exactly once: then the index must be built anew.
+        `before` gives the raw id an entry has now, where that is not the new one. None when a path or folder
+        is not found: then the index must be built anew.
         """
         data = bytearray(self.data)
         end, position = _tree_start(self.data, self.id_bytes), 12
         for path in sorted(changed):
-            needle = struct.pack(">H", min(len(path), 0xFFF)) + path + b"\0"
-            head = 40 + self.id_bytes
-            position = self.data.find(needle, position + head, end) - head
+            raw = before.get(path) or changed[path][40:]
+            # With the id in front: a short path alone is easily found in the stat words of another entry.
+            needle = raw + struct.pack(">H", min(len(path), 0xFFF)) + path + b"\0"
+            position = self.data.find(needle, position + 40, end) - 40
             if position < 12:
                 return None
-            data[position : position + head] = changed[path]
+            data[position : position + len(changed[path])] = changed[path]
         if trees and not self._splice_trees(data, trees):
             return None
         data[-self.id_bytes :] = _hash(memoryview(data)[: -self.id_bytes], self.id_bytes)

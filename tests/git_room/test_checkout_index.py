@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import struct
 
 import pytest
 
 from cicdctl.errors import GitError
-from cicdctl.git.worktree_index import WorktreeIndex, build_index, stat_words
+from cicdctl.git.worktree_index import WorktreeIndex, build_index, stat_words, submodule_words
 
 
 def head_of(tmp_path, number: int, mode: int = 0o100644) -> bytes:
@@ -36,7 +37,9 @@ def test_a_splice_equals_a_new_build(tmp_path):
     new_entries = {**entries, b"b.txt": head_of(tmp_path, 77), b"a/b.txt": head_of(tmp_path, 78)}
     new_trees = {**trees, b"": b"R" * 20, b"a": b"S" * 20}
 
-    spliced = index.with_words({p: new_entries[p] for p in (b"b.txt", b"a/b.txt")}, {b"": b"R" * 20, b"a": b"S" * 20})
+    changed = {path: new_entries[path] for path in (b"b.txt", b"a/b.txt")}
+    ids = {path: entries[path][40:] for path in changed}
+    spliced = index.with_words(changed, ids, {b"": b"R" * 20, b"a": b"S" * 20})
 
     assert spliced is not None
     assert spliced.data == build_index(sorted(new_entries.items()), new_trees, 20).data
@@ -44,8 +47,32 @@ def test_a_splice_equals_a_new_build(tmp_path):
 
 def test_a_splice_of_an_unknown_path_is_not_attempted(tmp_path):
     index = build_index([(b"a/b", head_of(tmp_path, 1))], {b"": b"r" * 20, b"a": b"s" * 20}, 20)
-    assert index.with_words({b"b": head_of(tmp_path, 2)}, {}) is None
-    assert index.with_words({}, {b"c": b"x" * 20}) is None
+    assert index.with_words({b"b": head_of(tmp_path, 2)}, {}, {}) is None
+    assert index.with_words({}, {}, {b"c": b"x" * 20}) is None
+
+
+@pytest.mark.parametrize("id_bytes", [20, 32])
+def test_an_entry_may_begin_with_nuls(id_bytes):
+    """Submodules and entries git takes for racy have no times; paths of each length stand before one."""
+    head = submodule_words() + b"m" * id_bytes
+    entries = {b"p" * length: head for length in range(1, 40)}
+
+    index = WorktreeIndex(build_index(entries.items(), {}, id_bytes).data, id_bytes)
+
+    assert index.entries() == entries
+
+
+def test_a_splice_is_not_led_astray_by_stat_words(tmp_path):
+    """The words of `B` hold what looks like the flags and the path of `a`."""
+    lure = struct.pack(">10I", 1, 0, 1, 0, 1, 1, 0o100644, 0, 0, 0x00016100) + bytes([0xB]) * 20
+    entries = {b"A": head_of(tmp_path, 1), b"B": lure, b"C": head_of(tmp_path, 3), b"a": head_of(tmp_path, 4)}
+    index = build_index(entries.items(), {}, 20)
+    new = {b"a": head_of(tmp_path, 5)}
+
+    spliced = index.with_words(new, {b"a": entries[b"a"][40:]}, {})
+
+    assert spliced is not None
+    assert spliced.data == build_index({**entries, **new}.items(), {}, 20).data
 
 
 def test_damage_is_noticed(tmp_path):
