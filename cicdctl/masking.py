@@ -26,7 +26,8 @@ class Masker:
         named = secrets.items() if isinstance(secrets, Mapping) else [("", value) for value in secrets]
         named = list(named)
         self.warnings = tuple(
-            f"secret {name!r} is not masked: it has fewer than {MIN_CHARACTERS} characters" if name
+            f"secret {name!r} is not masked: it has fewer than {MIN_CHARACTERS} characters"
+            if name
             else f"a secret is not masked: it has fewer than {MIN_CHARACTERS} characters"
             for name, value in named
             if 0 < len(value) < MIN_CHARACTERS
@@ -54,9 +55,30 @@ class Masker:
         """Return the rest; the stream has ended."""
         return self._take(self._held, is_end=True)
 
+    def text(self, text: str) -> str:
+        """Mask a text that is complete. Has nothing to do with the stream; safe from any thread."""
+        raw = text.encode("utf-8", "surrogateescape")
+        spans = self._find(raw)
+        if not spans:
+            return text
+        parts: list[bytes] = []
+        at = 0
+        for start, end in _merge(spans, 0):
+            parts += (raw[at:start], MASK)
+            at = end
+        return b"".join([*parts, raw[at:]]).decode("utf-8", "surrogateescape")
+
+    def holds_secret(self, text: str) -> bool:
+        """Whether `text` would be changed by `text()`. Safe from any thread."""
+        raw = text.encode("utf-8", "surrogateescape")
+        return any(pattern.text in raw for pattern in self._patterns)
+
+    def _find(self, buffer: bytes) -> list[_Span]:
+        return [span for pattern in self._patterns if pattern.text in buffer for span in pattern.spans(buffer)]
+
     def _take(self, buffer: bytes, *, is_end: bool) -> bytes:
         cut = len(buffer) if is_end else self._first_open(buffer)
-        spans = [span for pattern in self._patterns if pattern.text in buffer for span in pattern.spans(buffer)]
+        spans = self._find(buffer)
         if not spans and not self._covered:
             self._held = buffer[cut:]
             return buffer[:cut]
@@ -192,9 +214,5 @@ def _json_variants(value: str) -> Iterable[bytes]:
 
 
 def mask_text(text: str, secrets: Mapping[str, str] | Sequence[str]) -> str:
-    """Mask a text that is complete."""
-    masker = Masker(secrets)
-    if not masker:
-        return text
-    raw = text.encode("utf-8", "surrogateescape")
-    return (masker.feed(raw) + masker.flush()).decode("utf-8", "surrogateescape")
+    """Mask one complete text; for more than one, keep a `Masker`."""
+    return Masker(secrets).text(text)

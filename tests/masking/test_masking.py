@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 from cicdctl.masking import Masker, list_variants, mask_text
 
 SECRET = 'p4ss/w0rd+"ü & x\\y'
-PEM = "-----BEGIN KEY-----\n" + "".join(
-    base64.b64encode(bytes(range(at, at + 48))).decode() + "\n" for at in range(0, 192, 48)
-) + "ab\n-----END KEY-----\n"
+PEM = (
+    "-----BEGIN KEY-----\n"
+    + "".join(base64.b64encode(bytes(range(at, at + 48))).decode() + "\n" for at in range(0, 192, 48))
+    + "ab\n-----END KEY-----\n"
+)
 
 
 def canaries(secret: str) -> dict[str, bytes]:
@@ -69,7 +71,7 @@ def test_base64_that_is_broken_into_lines_is_hidden(width: int) -> None:
     secret = "long secret " * 20
     text = base64.b64encode(secret.encode()).decode()
     broken = "\n".join(text[at : at + width] for at in range(0, len(text), width))
-    shown = mask_text(broken, [secret])
+    shown = Masker([secret]).text(broken)
 
     assert all(len(line) <= 6 for line in shown.splitlines()), shown
 
@@ -145,12 +147,40 @@ def test_nothing_to_hide_is_false_and_passes_everything() -> None:
 
 
 def test_text_is_masked_whole() -> None:
-    assert mask_text("Bearer hunter2 \udcff", ["hunter2"]) == "Bearer *** \udcff"
+    masker = Masker(["hunter2", "geheim-ü"])
+    assert masker.text("Bearer hunter2 \udcff geheim-üx") == "Bearer *** \udcff ***x"
+    assert masker.text("nothing") == "nothing"
+    assert Masker([]).text("nothing") == "nothing"
+    assert mask_text("Bearer hunter2", ["hunter2"]) == "Bearer ***"
+
+
+def test_text_leaves_the_stream_alone() -> None:
+    masker = Masker(["secret-value"])
+    assert masker.feed(b"secret-") == b""
+    assert masker.text("value secret-value") == "value ***"
+    assert masker.feed(b"value") == b"***"
+
+
+def test_every_form_in_a_text_is_noticed() -> None:
+    masker = Masker([SECRET])
+    for name, form in canaries(SECRET).items():
+        text = f"<{form.decode()}>"
+        assert masker.holds_secret(text), name
+        assert "***" in masker.text(text), name
+    assert not masker.holds_secret(SECRET[:-1])
+    assert not masker.holds_secret("")
+
+
+@given(st.lists(st.text(alphabet="ab", min_size=4, max_size=9), max_size=4), st.text(alphabet="abc", max_size=100))
+def test_text_is_what_the_stream_gives(secrets: list[str], text: str) -> None:
+    masker = Masker(secrets)
+    assert masker.text(text).encode() == run_masker(secrets, text.encode(), 1000)
+    assert masker.holds_secret(text) == (masker.text(text) != text)
 
 
 def test_twice_encoded_text_is_documented_not_to_be_found() -> None:
     twice = base64.b64encode(base64.b64encode(b"hunter2hunter2")).decode()
-    assert mask_text(twice, ["hunter2hunter2"]) == twice
+    assert Masker(["hunter2hunter2"]).text(twice) == twice
 
 
 def test_throughput_with_twenty_secrets() -> None:
