@@ -53,3 +53,11 @@ class StoreError(CicdError):
 
 class SandboxError(CicdError):
     """A sandbox or a limit that is required cannot be provided here."""
+
+
+def describe(error: Exception) -> str:
+    """Say in one line what went wrong, without the errno of an OSError."""
+    if isinstance(error, CicdError):
+        return error.message
+    strerror, name = getattr(error, "strerror", None), getattr(error, "filename", None)
+    return f'{strerror}: "{name}"' if strerror and name else strerror or str(error)

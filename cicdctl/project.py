@@ -53,7 +53,8 @@ class Project:
         self.close()
 
     def close(self) -> None:
-        """Close what was opened."""
+        """Close what was opened, after the last warnings are told."""
+        self.tell_warnings()
         for name in ("state", "cache", "blobs"):
             part = self.__dict__.pop(name, None)
             if part is not None:
@@ -244,6 +245,13 @@ class Project:
         from cicdctl.git import WorktreePool
 
         return WorktreePool(self.repository, self.cache_folder, self.state_folder / "locks", capacity=capacity)
+
+    def tell_warnings(self) -> None:
+        """Tell what the stores found wrong since the last time; they may have found it in any thread."""
+        told = list(self.warnings)
+        del self.warnings[: len(told)]
+        for text in told:
+            self.warn(text)
 
     def warn(self, text: str) -> None:
         """Tell people something that changes no verdict."""

@@ -69,3 +69,8 @@ def format_size(size_bytes: int) -> str:
         if size < 999.95:
             return f"{size:.1f} {unit}"
     return f"{size / 1000:.1f} TB"
+
+
+def count(number: int, noun: str, plural: str = "") -> str:
+    """Return `1 stage` or `2 stages`; `plural` where it is not the noun with an s."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"

@@ -11,9 +11,9 @@ from cicdctl.commands.opening import open_here
 from cicdctl.model import RunFilter, Verdict
 from cicdctl.reports.choice import install_warnings
 from cicdctl.reports.runs import print_runs
-from cicdctl.runner.run import begin_recovery
+from cicdctl.runner.recovery import recover_and_tell
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command(epilog="Example: cicdctl history build --verdict failed -n 5")
@@ -31,7 +31,7 @@ def history(
     """List runs, newest first."""
     with open_here(ctx) as project:
         install_warnings(project)
-        begin_recovery(project)
+        recover_and_tell(project)
         wanted = RunFilter(
             pipeline=pipeline,
             verdict=verdict,

@@ -10,10 +10,10 @@ from cicdctl.commands.names import complete_run
 from cicdctl.commands.opening import open_here
 from cicdctl.reports.choice import install_warnings
 from cicdctl.reports.runs import print_run
-from cicdctl.runner.run import begin_recovery
+from cicdctl.runner.recovery import recover_and_tell
 from cicdctl.runner.selection import find_run
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command()
@@ -27,5 +27,5 @@ def show(
     """Show one run with its stages, summaries and failures."""
     with open_here(ctx) as project:
         install_warnings(project)
-        begin_recovery(project)
-        raise typer.Exit(print_run(find_run(project, run), project.state_folder, json=json))
+        recover_and_tell(project)
+        raise typer.Exit(print_run(project, find_run(project, run), json=json))

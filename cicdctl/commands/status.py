@@ -10,9 +10,9 @@ from cicdctl.commands.opening import open_here
 from cicdctl.model import RunFilter
 from cicdctl.reports.choice import install_warnings
 from cicdctl.reports.runs import print_status
-from cicdctl.runner.run import begin_recovery
+from cicdctl.runner.recovery import recover_and_tell
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command()
@@ -23,6 +23,6 @@ def status(
     """Show the latest ten runs of each pipeline, and what runs now."""
     with open_here(ctx) as project:
         install_warnings(project)
-        begin_recovery(project)
+        recover_and_tell(project)
         active = project.state.runs(RunFilter(active=True, limit=100))
         raise typer.Exit(print_status(project.state.latest_per_pipeline(10), active, json=json))

@@ -15,7 +15,7 @@ from cicdctl.model.definition import (
     Trigger,
     When,
 )
-from cicdctl.model.execution import Execution, Executor, StageRequest
+from cicdctl.model.execution import Execution, Executor, LostArtifacts, StageRequest
 from cicdctl.model.history import Event, Run, RunFilter, RunSummary
 from cicdctl.model.planned import Plan, PlannedStage, Skip
 from cicdctl.model.result import (
@@ -39,6 +39,7 @@ __all__ = [
     "Execution",
     "Executor",
     "HealthCheck",
+    "LostArtifacts",
     "Matrix",
     "Param",
     "Pipeline",

@@ -33,14 +33,24 @@ class StageRequest(Value, frozen=True, kw_only=True):
     first_attempt: int = 1
 
 
+class LostArtifacts(Exception):
+    """What a stage left, and another has to find, cannot be read any more."""
+
+
 class Execution(Protocol):
     """A stage in flight."""
 
     def result(self) -> StageResult:
-        """Wait for the end. Every artifact in it can be opened in the blob store by its digest."""
+        """Wait for the end. Every artifact in it can be opened in the blob store by its digest.
 
-    def cancel(self, reason: str, *, now: bool = False) -> None:
-        """Ask it to end soon, or at once with `now`; `result` then has verdict `cancelled`. Safe from any thread."""
+        Raises LostArtifacts when what was to be restored is damaged; nothing has run then.
+        """
+
+    def cancel(self, reason: str, *, grace_s: float | None = None) -> None:
+        """Ask it to end; after the grace, `grace_s` or its usual one, it is killed: at once with 0.
+
+        `result` then has verdict `cancelled`. Safe from any thread.
+        """
 
 
 class Executor(Protocol):

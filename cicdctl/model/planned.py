@@ -15,13 +15,17 @@ class Skip(Value, frozen=True, kw_only=True):
 
 
 class PlannedStage(Value, frozen=True, kw_only=True):
-    """One stage, or one matrix cell of it. `id` is unique in the plan: `unit` or `unit[python=3.11]`."""
+    """One stage, or one matrix cell of it. `id` is unique in the plan: `unit` or `unit[python=3.11]`.
+
+    `given`: the run starts after it and never executes it, but builds on what an earlier pass of it left.
+    """
 
     id: str
     stage: Stage
     cell: Mapping[str, str] = {}
     needs: tuple[str, ...] = ()
     skip: Skip | None = None
+    given: bool = False
 
 
 class Plan(Value, frozen=True, kw_only=True):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from msgspec.structs import replace
+
 from cicdctl.errors import ConfigError, UsageError
-from cicdctl.model import Pipeline, Plan, PlannedStage, Skip
+from cicdctl.model import Pipeline, Plan, PlannedStage
 from cicdctl.near_words import near_word
 from cicdctl.planning.conditions import Facts, GlobCompiler, find_skip
 from cicdctl.planning.graph import closure, find_cycle, invert, order_by_needs
@@ -26,7 +28,7 @@ def make_plan(
     """Return the stages that take part, each after all that it needs.
 
     `only` and `until` keep these stages and all they need. `start` keeps a stage and all that comes after
-    it; what those need from before stays in the plan as skipped. Each names a stage (all its cells) or
+    it; what those need from before stays in the plan as `given`. Each names a stage (all its cells) or
     one cell. Raises ConfigError when the graph is impossible, UsageError for unknown names and params.
     """
     values = resolve_params(pipeline, params or {})
@@ -36,7 +38,7 @@ def make_plan(
     return Plan(
         pipeline=pipeline,
         stages=tuple(
-            _with_skip(stage, facts, values, compile_globs, before=None if stage.id in wanted else start)
+            _with_skip(stage, facts, values, compile_globs, given=stage.id not in wanted)
             for stage in stages
             if stage.id in needed
         ),
@@ -128,11 +130,9 @@ def _named(pipeline: Pipeline, stages: Sequence[PlannedStage], names: Iterable[s
 
 
 def _with_skip(
-    planned: PlannedStage, facts: Facts, params: Mapping[str, str], compile_globs: GlobCompiler, *, before: str | None
+    planned: PlannedStage, facts: Facts, params: Mapping[str, str], compile_globs: GlobCompiler, *, given: bool
 ) -> PlannedStage:
-    skip: Skip | None = find_skip(planned.stage.when, facts, params, compile_globs)
-    if before is not None:
-        skip = Skip(reason=f'this run starts at "{before}"')
-    if skip is None:
+    skip = find_skip(planned.stage.when, facts, params, compile_globs)
+    if skip is None and not given:
         return planned
-    return PlannedStage(id=planned.id, stage=planned.stage, cell=planned.cell, needs=planned.needs, skip=skip)
+    return replace(planned, skip=skip, given=given)

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 
 POLL_S = 0.02
@@ -33,22 +33,28 @@ def start_detached(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], lo
 
 
 def run_children(
-    argvs: Sequence[Sequence[str]],
+    argvs: Iterable[Sequence[str]],
     *,
     cwd: Path,
     env: Mapping[str, str],
     at_once: int,
-) -> Iterator[tuple[int, int, bytes]]:
+) -> Generator[tuple[int, int, bytes], None, None]:
     """Run programs, `at_once` at a time, and yield (place, exit status, stdout and stderr) as each ends.
 
-    On KeyboardInterrupt the running ones get SIGTERM and are waited for, the others are not started.
+    The next of `argvs` is asked for when there is room for it. On KeyboardInterrupt, and when the generator is
+    closed, the running ones get SIGTERM and are waited for.
     """
-    waiting = list(enumerate(argvs))
+    waiting = enumerate(argvs)
+    is_more = True
     running: dict[int, tuple[subprocess.Popen[bytes], int]] = {}
     try:
-        while waiting or running:
-            while waiting and len(running) < at_once:
-                place, argv = waiting.pop(0)
+        while is_more or running:
+            while is_more and len(running) < at_once:
+                following = next(waiting, None)
+                if following is None:
+                    is_more = False
+                    break
+                place, argv = following
                 output = os.memfd_create("output", os.MFD_CLOEXEC)
                 child = subprocess.Popen(
                     argv,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import msgspec
+from msgspec.structs import replace
 
 from cicdctl.errors import UsageError
 from cicdctl.model import Run
@@ -16,9 +16,5 @@ def request_again(run: Run, *, failed: bool, no_cache: bool, jobs: int) -> RunRe
     """
     if run.verdict is None:
         raise UsageError(f"run #{run.number} has not ended yet", hint=f"cicdctl cancel {run.number} ends it")
-    request = msgspec.convert(
-        {"pipeline": run.pipeline, "revision": run.commit, "params": dict(run.params), **run.options}, RunRequest
-    )
-    return msgspec.structs.replace(
-        request, parent=run.number, reuse_run=run.number if failed else None, no_cache=no_cache, jobs=jobs
-    )
+    reuse = run.number if failed else None
+    return replace(RunRequest.of(run), parent=run.number, reuse_run=reuse, no_cache=no_cache, jobs=jobs)

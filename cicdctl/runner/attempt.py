@@ -10,6 +10,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from cicdctl.errors import CicdError, describe
 from cicdctl.masking import Masker
 from cicdctl.model import Attempt, Service, StageRequest, Value, Verdict
 from cicdctl.process import (
@@ -17,19 +18,20 @@ from cicdctl.process import (
     Exit,
     Limits,
     ProcessSpec,
-    Sandbox,
     ServiceFailed,
     build_environment,
     parse_outputs,
     run_process,
     start_service,
 )
-from cicdctl.runner.places import Scratch, file_name, log_path
+from cicdctl.runner.places import Scratch, Workplace, file_name, log_path, read_plain
 from cicdctl.runner.script import shell_argv
+from cicdctl.runner.variables import variable_name
 from cicdctl.store import LogInfo, LogWriter
 from cicdctl.store.failpoints import reach
-from cicdctl.units import format_duration, format_size
+from cicdctl.units import count, format_duration, format_size
 
+MAX_OUTPUT_BYTES = 65_536
 MAX_SUMMARY_BYTES = 65_536
 
 
@@ -59,23 +61,33 @@ Sink = Callable[[str, Mapping[str, Any]], None]
 
 
 def run_attempt(
-    site: Site,
-    request: StageRequest,
-    number: int,
-    worktree: Path,
-    sandbox: Sandbox | None,
-    control: Control,
-    tell: Sink,
+    site: Site, request: StageRequest, number: int, place: Workplace, control: Control, tell: Sink
 ) -> Outcome:
-    """Run the stage's commands once and tell `output` as it comes, masked. Blocks; leaves no process behind."""
+    """Run the stage's commands once and tell `output` as it comes, masked. Blocks; leaves no process behind.
+
+    Once `attempt_started` is told nothing is raised but what is a fault of ours: a full disk is an error of the
+    attempt.
+    """
     relative = log_path(request.run, request.planned.id, number)
     started_at = time.time()
     tell("attempt_started", {"number": number, "at": started_at, "log": relative})
+    attempt = Attempt(number=number, verdict=Verdict.ERROR, started_at=started_at, log=relative)
+    try:
+        reach("attempt-started")
+        ended, log = _run_logged(site, request, number, place, control, tell, relative)
+        return _outcome(request, attempt, ended, log, place.scratch)
+    except (CicdError, OSError) as error:
+        return Outcome(attempt=replace(attempt, reason=describe(error), seconds=time.time() - started_at))
+
+
+def _run_logged(
+    site: Site, request: StageRequest, number: int, place: Workplace, control: Control, tell: Sink, relative: str
+) -> tuple[Exit, LogInfo]:
     path = site.state_folder / relative
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     path.unlink(missing_ok=True)
     masker = Masker(request.secrets)
-    with Scratch(site.cache_folder, request.run, request.planned.id, number) as scratch, LogWriter(path) as log:
+    with LogWriter(path) as log:
 
         def take(chunk: bytes) -> None:
             shown = masker.feed(chunk) if masker else chunk
@@ -83,46 +95,47 @@ def run_attempt(
                 log.write(shown)
                 tell("output", {"chunk": shown})
 
-        reach("attempt-started")
-        env = environment(site, request, number, worktree, scratch)
+        env = environment(site, request, number, place.worktree, place.scratch)
         try:
-            ended = _run_with_services(site, request, number, worktree, sandbox, env, control, take)
+            ended = _run_with_services(site, request, number, place, env, control, take)
         except ServiceFailed as error:
             ended = Exit(exit_code=None, reason="lost", detail=str(error))
         rest = masker.flush() if masker else b""
         if rest:
             log.write(rest)
             tell("output", {"chunk": rest})
-        verdict, reason = judge(ended, request.planned.stage.timeout_s, request.planned.stage.idle_timeout_s)
-        outputs, summary = {}, ""
-        if verdict is Verdict.PASSED:
-            try:
-                outputs = parse_outputs(scratch.outputs.read_bytes())
-            except (ValueError, OSError) as error:
-                verdict, reason = Verdict.FAILED, f"CICD_OUTPUT: {error}"
-        summary = _read_summary(scratch.summary, masker)
-        closed = log.close()
-    attempt = Attempt(
-        number=number,
+        return ended, log.close()
+
+
+def _outcome(request: StageRequest, attempt: Attempt, ended: Exit, log: LogInfo, scratch: Scratch) -> Outcome:
+    """Put together what an ended process and its two files say, without any secret in it."""
+    stage, mask = request.planned.stage, masking(request.secrets)
+    verdict, reason = judge(ended, stage.timeout_s, stage.idle_timeout_s)
+    outputs: Mapping[str, str] = {}
+    if verdict is Verdict.PASSED:
+        try:
+            outputs = _read_outputs(scratch.outputs, mask)
+        except (ValueError, OSError) as error:
+            verdict, reason = Verdict.FAILED, str(error)
+    attempt = replace(
+        attempt,
         verdict=verdict,
         exit_code=124 if verdict is Verdict.TIMED_OUT else ended.exit_code,
-        reason=reason,
-        started_at=started_at,
+        reason=None if reason is None else mask(reason),
         seconds=ended.seconds,
         cpu_s=ended.cpu_s,
         peak_memory_bytes=ended.peak_memory_bytes,
         enforced_by=ended.enforced_by,
         sandbox=ended.sandbox,
         leftover_processes=ended.leftovers,
-        log=relative,
     )
-    return Outcome(attempt=attempt, outputs=outputs, summary=summary, log=closed)
+    summary = _read_summary(scratch.summary, request.secrets)
+    return Outcome(attempt=attempt, outputs=outputs, summary=summary, log=log)
 
 
 def environment(site: Site, request: StageRequest, number: int, worktree: Path, scratch: Scratch) -> dict[str, str]:
     """Build everything the stage sees (configuration.md section 2), its secrets included."""
-    kept = site.cache_folder / "home"
-    home = scratch.home if request.planned.stage.home == "clean" or request.trust != "trusted" else kept
+    home = home_of(site, request, scratch)
     home.mkdir(exist_ok=True, mode=0o700)
     return {
         **build_environment(site.environ, home=home, tmp=scratch.tmp, allow=site.env_allow),
@@ -135,10 +148,16 @@ def environment(site: Site, request: StageRequest, number: int, worktree: Path, 
     }
 
 
+def home_of(site: Site, request: StageRequest, scratch: Scratch) -> Path:
+    """Return the stage's HOME: the one that is kept between trusted stages, or one of its own."""
+    is_own = request.planned.stage.home == "clean" or request.trust != "trusted"
+    return scratch.home if is_own else site.cache_folder / "home"
+
+
 def judge(ended: Exit, timeout_s: float | None, idle_timeout_s: float | None) -> tuple[Verdict, str | None]:
     """Turn the way a process ended into a verdict and the reason people are told."""
     if ended.survivors:
-        return Verdict.ERROR, f"{ended.survivors} processes of the stage could not be killed"
+        return Verdict.ERROR, f"{count(ended.survivors, 'process', 'processes')} of the stage could not be killed"
     if ended.reason == "timed_out":
         return Verdict.TIMED_OUT, f"no end after {format_duration(timeout_s or ended.seconds)} (timeout)"
     if ended.reason == "idle":
@@ -150,7 +169,10 @@ def judge(ended: Exit, timeout_s: float | None, idle_timeout_s: float | None) ->
     if ended.reason != "exited":
         return Verdict.ERROR, ended.detail or ended.reason
     if ended.exit_code == 0:
-        return Verdict.PASSED, f"left {ended.leftovers} processes; killed" if ended.leftovers else None
+        return (
+            Verdict.PASSED,
+            f"left {count(ended.leftovers, 'process', 'processes')}; killed" if ended.leftovers else None,
+        )
     if ended.exit_code == 125:
         return Verdict.SKIPPED, "exit status 125: it skipped itself"
     if ended.exit_code is None:
@@ -163,8 +185,7 @@ def _run_with_services(
     site: Site,
     request: StageRequest,
     number: int,
-    worktree: Path,
-    sandbox: Sandbox | None,
+    place: Workplace,
     env: dict[str, str],
     control: Control,
     take: Callable[[bytes], object],
@@ -173,19 +194,19 @@ def _run_with_services(
     mark = f"{site.repository_id}/{request.run}/{request.planned.id}/{number}"
     spec = ProcessSpec(
         argv=shell_argv(request.commands),
-        cwd=worktree,
+        cwd=place.worktree,
         env=env,
         mark=mark,
         timeout_s=stage.timeout_s,
         idle_timeout_s=stage.idle_timeout_s,
         grace_s=site.grace_s,
         limits=_limits(site, request),
-        sandbox=sandbox,
+        sandbox=place.sandbox,
     )
     with ExitStack() as stack:
         for service in stage.services:
             port = str(_start(stack, site, request, number, service, spec, control))
-            env[f"{_env_name(service.name)}_PORT"] = port
+            env[f"{variable_name(service.name)}_PORT"] = port
             if len(stage.services) == 1:
                 env["PORT"] = port
         return run_process(replace(spec, env=env), take, control)
@@ -234,16 +255,27 @@ def _lower(first: Any, second: Any) -> Any:
     return second if first is None else first if second is None else min(first, second)
 
 
-def _env_name(name: str) -> str:
-    return "".join(c if c.isascii() and c.isalnum() else "_" for c in name).upper()
+def masking(secrets: Mapping[str, str]) -> Callable[[str], str]:
+    """Return what takes these secrets out of a whole text."""
+    return Masker(secrets).text if secrets else str
 
 
-def _read_summary(path: Path, masker: Masker) -> str:
+def _read_outputs(path: Path, mask: Callable[[str], str]) -> Mapping[str, str]:
+    """Read what the stage hands on. Raises ValueError, also for a secret: outputs are recorded and shown."""
+    outputs = parse_outputs(read_plain(path, MAX_OUTPUT_BYTES + 1))
+    for name, value in outputs.items():
+        if mask(value) != value:
+            raise ValueError(f'CICD_OUTPUT: the value of "{name}" holds a secret; name the secret where it is needed')
+    return outputs
+
+
+def _read_summary(path: Path, secrets: Mapping[str, str]) -> str:
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_SUMMARY_BYTES)
+        data = read_plain(path, MAX_SUMMARY_BYTES + 1)
     except OSError:
         return ""
-    if masker:
-        data = masker.feed(data) + masker.flush()
-    return data.decode("utf-8", "replace")
+    text = masking(secrets)(data.decode("utf-8", "replace"))
+    if len(data) > MAX_SUMMARY_BYTES and secrets:
+        # A secret that the end cuts in two is not recognised; its longest spelling is \\uXXXX for each character.
+        text = text[: -6 * max(map(len, secrets.values()))]
+    return text

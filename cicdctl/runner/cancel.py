@@ -7,6 +7,7 @@ import time
 from cicdctl.errors import UsageError
 from cicdctl.model import RunState, Verdict
 from cicdctl.project import Project
+from cicdctl.runner.pins import let_go
 from cicdctl.runner.recovery import recover, run_lock
 from cicdctl.store import RunChanged, lock
 
@@ -42,5 +43,5 @@ def _end_queued(project: Project, number: int, reason: str) -> bool:
         epoch = project.state.take_over(number)
         change = RunChanged(state=RunState.DONE, verdict=Verdict.CANCELLED, reason=reason, finished_at=time.time())
         project.state.apply([change], run=number, epoch=epoch)
-        project.repository.release(summary.run.commit)
+        let_go(project, summary.run.commit)
         return True

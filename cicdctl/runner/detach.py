@@ -7,20 +7,15 @@ from collections.abc import Mapping
 
 from cicdctl.model import Run
 from cicdctl.project import Project
-from cicdctl.runner.prepare import prepare
+from cicdctl.runner.begin import begin
 from cicdctl.runner.request import RunRequest
-from cicdctl.runner.run import begin_recovery, begin_run
-from cicdctl.runner.secret_values import required_secrets
 
 
 def start_detached_run(project: Project, request: RunRequest) -> Run:
     """Queue a run and start its runner; returns as soon as the run is durable."""
     from cicdctl.process import start_detached
 
-    begin_recovery(project)
-    prepared = prepare(project, request)
-    required_secrets(project, prepared.plan)
-    run = begin_run(project, prepared)
+    run = begin(project, request).run
     folder = project.state_folder / "logs" / str(run.number)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     start_detached(

@@ -1,24 +1,24 @@
-"""One run from beginning to end: its lock, its stages in order, its record. This loop is the runner."""
+"""One run from beginning to end: its stages in order, each end recorded. This loop is the runner."""
 
 from __future__ import annotations
 
-import os
+import math
 import signal
-import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from queue import Empty, SimpleQueue
-from types import FrameType
 from typing import Any
 
-import msgspec
+from msgspec.structs import replace
 
-from cicdctl.errors import CicdError, StoreError
+from cicdctl.errors import CicdError, describe
 from cicdctl.model import (
     Attempt,
+    Execution,
+    Executor,
+    LostArtifacts,
     PlannedStage,
-    Run,
     RunState,
     RunSummary,
     StageRequest,
@@ -26,17 +26,20 @@ from cicdctl.model import (
     Verdict,
 )
 from cicdctl.project import Project
+from cicdctl.runner.begin import Begun
+from cicdctl.runner.given import stand_in
 from cicdctl.runner.hits import Hits
+from cicdctl.runner.jobs import count_jobs
 from cicdctl.runner.keys import Identity, KeyMaker
-from cicdctl.runner.prepare import Prepared
 from cicdctl.runner.schedule import Schedule
+from cicdctl.runner.signals import SignalsTo
 from cicdctl.runner.variables import run_variables
 from cicdctl.store import AttemptEnded, AttemptStarted, Noted, Recorder, RunChanged, StageChanged, StageState
 from cicdctl.store.failpoints import reach
 from cicdctl.units import format_duration
 
 CANCEL_POLL_S = 0.25
-FOREGROUND_GRACE_S = 2.0
+FOREGROUND_GRACE_S = 2.0  # after Ctrl-C somebody sits and waits
 
 
 class CacheMiss(CicdError):
@@ -48,29 +51,29 @@ class CacheMiss(CicdError):
 class Runner:
     """Executes one begun run. Every method belongs to the thread that made it; workers only put into `_inbox`."""
 
-    def __init__(self, project: Project, prepared: Prepared, run: Run, secrets: Mapping[str, str]) -> None:
+    def __init__(self, project: Project, begun: Begun) -> None:
+        prepared = begun.prepared
         self._project = project
         self._prepared = prepared
-        self._run = run
+        self._run = begun.run
         self._schedule = Schedule(prepared.plan, keep_going=prepared.request.keep_going)
-        self._secrets = secrets
-        self._variables = run_variables(run, prepared.commit, default_branch=project.repository.default_branch())
-        self._keys = KeyMaker(
-            project, msgspec.structs.replace(prepared, run=run), variables=self._variables, secrets=secrets
-        )
-        self._hits = Hits(project, run, prepared.request)
+        self._secrets = begun.secrets
+        variables = run_variables(begun.run, prepared.commit, default_branch=project.repository.default_branch())
+        self._keys = KeyMaker(project, replace(prepared, run=begun.run), variables=variables, secrets=begun.secrets)
+        self._hits = Hits(project, begun.run, prepared.request)
         self._inbox: SimpleQueue[tuple[str, str, Mapping[str, Any]]] = SimpleQueue()
-        self._executor: Any = None
-        self._flying: dict[str, tuple[PlannedStage, Identity, Any]] = {}
+        self._executor: Executor | None = None
+        self._flying: dict[str, tuple[PlannedStage, Identity, Execution]] = {}
         self._attempts: dict[str, int] = {}
         self._identities: dict[str, Identity] = {}  # of stages that wait for a worker
-        self._jobs = prepared.request.jobs or _default_jobs(project)
+        self._jobs = prepared.request.jobs or count_jobs(project)
         self._signals = 0
         self._missed: str | None = None
-        limit_s = prepared.plan.pipeline.timeout_s
-        self._deadline = None if limit_s is None else time.monotonic() + limit_s
-        self._repairing: set[str] = set()
         self._started: set[str] = set()
+        self._remade: set[str] = set()
+        limit_s = prepared.plan.pipeline.timeout_s
+        self._deadline = math.inf if limit_s is None else time.monotonic() + limit_s
+        self._next_poll = 0.0
 
     def execute(self) -> RunSummary:
         """Run every stage that may run, and record each end before it counts."""
@@ -82,114 +85,136 @@ class Runner:
             self._change(state=RunState.STARTING, started_at=time.time(), stage_names=self._run.stage_names)
             self._announce("cicdctl_run_started", run=self._run, plan=self._prepared.plan)
             reach("run-started")
-            with _signals_to(self._inbox):
+            with SignalsTo(lambda number: self._inbox.put(("", "signal", {"number": number}))):
                 self._loop()
             self._change(state=RunState.FINISHING)
             self._recorder.flush()
             reach("run-finishing")
-            verdict, reason = self._schedule.verdict()
-            self._change(
-                state=RunState.DONE, verdict=verdict, reason=reason or self._plan_skip(), finished_at=time.time()
-            )
+            verdict, reason = self._verdict()
+            self._change(state=RunState.DONE, verdict=verdict, reason=reason, finished_at=time.time())
             self._recorder.flush()
         return RunSummary(run=self._run, stages=self._schedule.in_order())
 
-    def _plan_skip(self) -> str | None:
-        skip = self._prepared.plan.skip
-        return None if skip is None else skip.reason
+    def _verdict(self) -> tuple[Verdict, str | None]:
+        verdict, reason = self._schedule.verdict()
+        if self._missed is not None and verdict in (Verdict.PASSED, Verdict.SKIPPED):
+            return Verdict.ERROR, f'stage "{self._missed}" is not in the cache'
+        if reason is None and self._prepared.plan.skip is not None:
+            reason = self._prepared.plan.skip.reason
+        return verdict, reason
 
     def _loop(self) -> None:
-        next_look = time.monotonic() + CANCEL_POLL_S
         while True:
             self._start_what_may()
             if not self._flying:
                 return
-            if self._deadline is not None and time.monotonic() >= self._deadline:
-                self._schedule.is_late = True
-                self._cancel_all(
-                    f"no end after {format_duration(self._prepared.plan.pipeline.timeout_s or 0)} (pipeline timeout)"
-                )
             try:
-                stage, kind, facts = self._inbox.get(timeout=max(0.0, next_look - time.monotonic()))
+                patience_s = max(0.0, min(self._next_poll, self._deadline) - time.monotonic())
+                self._take_in(*self._inbox.get(timeout=patience_s))
             except Empty:
-                next_look = time.monotonic() + CANCEL_POLL_S
-                reason = self._project.state.cancel_reason(self._run.number)
-                if reason is not None:
-                    self._cancel_all(reason)
-                continue
-            self._take_in(stage, kind, facts)
+                pass
+            self._look_at_the_clock()
 
     def _start_what_may(self) -> None:
         while (planned := self._schedule.take()) is not None:
-            refusal = self._plan_refusal(planned) or self._schedule.refusal(planned)
+            while not self._inbox.empty():
+                self._take_in(*self._inbox.get())
+            self._look_at_the_clock()
+            refusal = self._refusal(planned)
             if refusal is not None:
                 self._finish(refusal[0], blocks=refusal[1])
-                continue
-            ancestors = [self._schedule.results[identity] for identity in self._schedule.ancestors(planned)]
-            try:
-                identity = self._identities.pop(planned.id, None) or self._keys.identify(planned, ancestors)
-            except CicdError as error:
-                self._finish(StageResult(stage=planned.id, verdict=Verdict.ERROR, reason=error.message))
-                continue
-            hit = self._hits.find(planned, identity)
-            if hit is not None:
-                self._finish(hit)
-            elif self._prepared.request.fail_on_cache_miss:
-                self._missed = planned.id
-                self._finish(
-                    StageResult(stage=planned.id, verdict=Verdict.SKIPPED, reason="not in the cache"), blocks=True
-                )
-            elif len(self._flying) >= self._jobs:
-                self._identities[planned.id] = identity
-                self._schedule.give_back(planned)
+            elif not self._start(planned):
                 return
-            else:
-                self._submit(planned, identity, ancestors)
 
-    def _plan_refusal(self, planned: PlannedStage) -> tuple[StageResult, bool] | None:
+    def _look_at_the_clock(self) -> None:
+        now = time.monotonic()
+        if now >= self._deadline:
+            self._deadline = math.inf
+            self._schedule.is_late = self._schedule.cancelled is None
+            limit = format_duration(self._prepared.plan.pipeline.timeout_s or 0)
+            self._cancel_all(f"no end after {limit} (pipeline timeout)")
+        if now >= self._next_poll:
+            self._next_poll = now + CANCEL_POLL_S
+            reason = self._project.state.cancel_reason(self._run.number)
+            if reason is not None:
+                self._cancel_all(reason)
+
+    def _refusal(self, planned: PlannedStage) -> tuple[StageResult, bool] | None:
         skip = self._prepared.plan.skip
         if skip is None:
-            return None
+            return self._schedule.refusal(planned)
         return StageResult(stage=planned.id, verdict=Verdict.SKIPPED, reason=skip.reason), False
 
-    def _submit(self, planned: PlannedStage, identity: Identity, ancestors: list[StageResult]) -> None:
-        restore = self._hits.artifacts(ancestors)
-        if isinstance(restore, tuple):
-            request = StageRequest(
-                run=self._run.number,
-                planned=planned,
-                commit=self._run.commit,
-                tree=self._run.tree,
-                trust=self._run.trust,
-                env=identity.env,
-                secrets={name: self._secrets[name] for name in planned.stage.secrets},
-                commands=identity.commands,
-                restore=restore,
-                cache_keys=tuple(
-                    self._project.repository.input_digest(self._run.tree, cache.key) for cache in planned.stage.caches
-                ),
-                key=identity.key,
-                first_attempt=self._attempts.get(planned.id, 0) + 1,
-            )
-            if self._run.state is RunState.STARTING:
-                self._change(state=RunState.RUNNING)
-            if planned.id not in self._repairing and planned.id not in self._started:
-                self._started.add(planned.id)
-                self._recorder.put(StageChanged(stage=planned.id, state=StageState.RUNNING))
-            execution = self._open_executor().submit(request, self._teller(planned.id))
-            self._flying[planned.id] = (planned, identity, execution)
-            reach("stage-submitted")
+    def _start(self, planned: PlannedStage) -> bool:
+        """Finish a stage from the cache or hand it to the executor; False when it has to wait for a free worker."""
+        ancestors = [self._schedule.results[identity] for identity in self._schedule.ancestors(planned)]
+        try:
+            identity = self._identities.pop(planned.id, None) or self._keys.identify(planned, ancestors)
+            known = self._hits.find(planned, identity, ancestors)
+            if known is None and planned.given:
+                known = stand_in(planned)
+            elif known is None and not self._prepared.request.fail_on_cache_miss:
+                if len(self._flying) >= self._jobs:
+                    self._identities[planned.id] = identity
+                    self._schedule.give_back(planned)
+                    return False
+                lost = self._submit(planned, identity, ancestors)
+                if lost:
+                    self._make_again(planned, lost)
+                return True
+        except (CicdError, OSError) as error:
+            known = StageResult(stage=planned.id, verdict=Verdict.ERROR, reason=describe(error))
+        if known is None:
+            self._missed = self._missed or planned.id
+            missing = StageResult(stage=planned.id, verdict=Verdict.SKIPPED, reason="not in the cache")
+            self._finish(missing, blocks=True)
         else:
-            self._make_again(planned, restore)
+            self._finish(known)
+        return True
+
+    def _submit(self, planned: PlannedStage, identity: Identity, ancestors: list[StageResult]) -> list[str]:
+        """Hand a stage to the executor; or return the stages whose list of artifacts cannot be read."""
+        restore = self._hits.artifacts(ancestors)
+        if not isinstance(restore, tuple):
+            return restore
+        digest, tree = self._project.repository.input_digest, self._run.tree
+        request = StageRequest(
+            run=self._run.number,
+            planned=planned,
+            commit=self._run.commit,
+            tree=tree,
+            trust=self._run.trust,
+            env=identity.env,
+            secrets={name: self._secrets[name] for name in planned.stage.secrets},
+            commands=identity.commands,
+            restore=restore,
+            cache_keys=tuple(digest(tree, cache.key) for cache in planned.stage.caches),
+            key=identity.key,
+            first_attempt=self._attempts.get(planned.id, 0) + 1,
+        )
+        executor = self._open_executor()
+        if self._run.state is RunState.STARTING:
+            self._change(state=RunState.RUNNING)
+        if planned.id not in self._schedule.remaking and planned.id not in self._started:
+            self._started.add(planned.id)
+            self._recorder.put(StageChanged(stage=planned.id, state=StageState.RUNNING))
+        self._flying[planned.id] = (planned, identity, executor.submit(request, self._teller(planned.id)))
+        reach("stage-submitted")
+        return []
 
     def _make_again(self, planned: PlannedStage, lost: list[str]) -> None:
-        """Run stages whose cached artifacts are gone, then the one that needs them."""
+        """Run stages whose cached artifacts are gone, then the one that needs them; at most once each."""
+        problem = self._schedule.why_not_remade(lost, before=self._remade)
+        if problem is not None:
+            self._finish(StageResult(stage=planned.id, verdict=Verdict.ERROR, reason=problem))
+            return
         self._project.warn(f"the artifacts of {', '.join(lost)} are damaged or gone; made again")
         self._hits.forget(lost)
-        self._repairing.update(lost)
-        self._schedule.redo(tuple(lost), planned)
+        self._remade.update(lost)
+        self._identities.clear()  # they were made from the artifacts that are gone
+        self._schedule.remake(lost, planned)
 
-    def _teller(self, stage: str) -> Any:
+    def _teller(self, stage: str) -> Callable[[str, Mapping[str, Any]], None]:
         listens = self._project.plugins.listens("cicdctl_stage_output")
 
         def tell(kind: str, facts: Mapping[str, Any]) -> None:
@@ -206,7 +231,7 @@ class Runner:
             self._take_signal(facts["number"])
         elif kind == "finished":
             self._land(stage)
-        elif stage in self._repairing:
+        elif stage in self._schedule.remaking:
             pass  # its result is recorded already; only its artifacts are made again
         elif kind == "attempt_started":
             self._attempts[stage] = facts["number"]
@@ -217,8 +242,6 @@ class Runner:
             self._recorder.put(AttemptEnded(stage=stage, attempt=attempt))
 
     def _land(self, stage: str) -> None:
-        from cicdctl.runner.stage import LostArtifacts
-
         planned, identity, execution = self._flying.pop(stage)
         try:
             result: StageResult = execution.result()
@@ -229,20 +252,19 @@ class Runner:
             else:
                 self._finish(StageResult(stage=stage, verdict=Verdict.ERROR, reason=str(error)))
             return
-        result = msgspec.structs.replace(result, key=identity.key, components=identity.components)
+        result = replace(result, key=identity.key, components=identity.components)
         reach("stage-landed")
         self._hits.remember(planned, result)
         reach("result-cached")
-        if stage in self._repairing:
-            self._recorder.put(
-                Noted(kind="artifacts_made_again", stage=stage, detail={"verdict": result.verdict.value})
-            )
-            self._schedule.put(result)
-        else:
-            self._finish(result)
+        self._finish(result)
 
     def _finish(self, result: StageResult, *, blocks: bool = False) -> None:
-        """Record a result, then let it count."""
+        """Record a result, then let it count. One that was recorded before, and only made again, is but noted."""
+        if result.stage in self._schedule.remaking:
+            detail = {"verdict": result.verdict.value, "reason": result.reason}
+            self._recorder.put(Noted(kind="artifacts_made_again", stage=result.stage, detail=detail))
+            self._schedule.put(result)
+            return
         self._recorder.put(StageChanged(result=result))
         reach("stage-recorded")
         self._schedule.put(result, blocks=blocks)
@@ -256,16 +278,17 @@ class Runner:
     def _take_signal(self, number: int) -> None:
         self._signals += 1
         if self._signals == 1:
-            self._cancel_all(f"{signal.Signals(number).name} received")
+            grace_s = FOREGROUND_GRACE_S if number == signal.SIGINT else None
+            self._cancel_all(f"{signal.Signals(number).name} received", grace_s=grace_s)
         else:
             for _, _, execution in self._flying.values():
-                execution.cancel("killed", now=True)
+                execution.cancel("killed", grace_s=0.0)
 
-    def _cancel_all(self, reason: str) -> None:
+    def _cancel_all(self, reason: str, *, grace_s: float | None = None) -> None:
         if self._schedule.cancelled is None:
             self._schedule.cancelled = reason
             for _, _, execution in self._flying.values():
-                execution.cancel(reason)
+                execution.cancel(reason, grace_s=grace_s)
 
     @property
     def missed(self) -> str | None:
@@ -286,12 +309,12 @@ class Runner:
         change = RunChanged(**changes)
         self._recorder.put(change)
         fields = {name: value for name, value in changes.items() if value is not None}
-        self._run = msgspec.structs.replace(self._run, **fields)
+        self._run = replace(self._run, **fields)
 
     def _announce(self, hook: str, **facts: Any) -> None:
         self._project.plugins.announce(hook, **facts)
 
-    def _open_executor(self) -> Any:
+    def _open_executor(self) -> Executor:
         if self._executor is None:
             from cicdctl.runner.workshop import open_executor
 
@@ -300,47 +323,6 @@ class Runner:
 
     def _close_executor(self) -> None:
         for _, _, execution in self._flying.values():
-            execution.cancel("the run ends", now=True)
+            execution.cancel("the run ends", grace_s=0.0)
         if self._executor is not None:
             self._executor.close()
-
-
-class _signals_to:
-    """While open, SIGINT, SIGTERM and SIGHUP become messages; only the main thread may do that."""
-
-    def __init__(self, inbox: SimpleQueue[tuple[str, str, Mapping[str, Any]]]) -> None:
-        self._inbox = inbox
-        self._before: dict[int, Any] = {}
-
-    def __enter__(self) -> None:
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                self._before[number] = signal.signal(number, self._take)
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _take(self, number: int, frame: FrameType | None) -> None:
-        self._inbox.put(("", "signal", {"number": number}))
-
-
-def _default_jobs(project: Project) -> int:
-    if not project.settings.orchestrator.optimization.parallel_execution:
-        return 1
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    ceiling = project.settings.orchestrator.resources.max_cpu_cores
-    return max(1, min(cores, int(ceiling)) if ceiling else cores)
-
-
-def check_free_space(project: Project) -> None:
-    """Refuse to begin below `min_free`. Raises StoreError naming the folder."""
-    import shutil
-
-    wanted = project.settings.orchestrator.min_free_bytes
-    for folder in (project.state_folder, project.cache_folder):
-        if shutil.disk_usage(folder).free < wanted:
-            raise StoreError(
-                f'less than {wanted // 1_000_000} MB free for "{folder}"',
-                hint="free some space (cicdctl cache gc), or lower orchestrator.min_free",
-            )

@@ -35,10 +35,12 @@ class Explanation(Value, frozen=True, kw_only=True):
 def explain_stage(project: Project, request: RunRequest, stage: str) -> Explanation:
     """Explain one stage of a pipeline. Raises UsageError when the plan has no such stage."""
     prepared = prepare(project, request)
-    names = [name for planned in prepared.plan.stages for name in planned.stage.secrets]
-    secrets = known_secrets(project, names)
-    seen = next((seen for seen in inspect(project, prepared, secrets=secrets) if seen.planned.id == stage), None)
-    release_snapshot(project, prepared)
+    try:
+        names = [name for planned in prepared.plan.stages for name in planned.stage.secrets]
+        secrets = known_secrets(project, names)
+        seen = next((seen for seen in inspect(project, prepared, secrets=secrets) if seen.planned.id == stage), None)
+    finally:
+        release_snapshot(project, prepared)
     if seen is None:
         known = [planned.id for planned in prepared.plan.stages]
         raise UsageError(f'pipeline "{request.pipeline}" has no stage "{stage}"{near_word(stage, known)}')

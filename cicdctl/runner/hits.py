@@ -28,12 +28,18 @@ class Hits:
         self._forgotten: set[str] = set()
         self._taken_over = self._passed_in(request.reuse_run)
 
-    def find(self, planned: PlannedStage, identity: Identity) -> StageResult | None:
-        """Return a result that may stand for this stage, whole with all its artifacts, or None."""
+    def find(
+        self, planned: PlannedStage, identity: Identity, ancestors: Iterable[StageResult] = ()
+    ) -> StageResult | None:
+        """Return a result that may stand for this stage, whole with all its artifacts, or None.
+
+        What passed in the run that is repeated stands when nothing it was made from differs, and nothing before
+        it ran anew: a deploy that was repeated may have undone what came after it.
+        """
         if planned.id in self._forgotten:
             return None
         known = self._taken_over.get(planned.id)
-        if known is not None and self._is_whole(known):
+        if known is not None and known.key == identity.key and _nothing_ran(ancestors) and self._is_whole(known):
             return known
         if not self._read_cache or not is_cacheable(planned):
             return None
@@ -51,7 +57,7 @@ class Hits:
         )
 
     def remember(self, planned: PlannedStage, result: StageResult) -> None:
-        """Keep a pass for later runs; anything else is forgotten at once."""
+        """Keep a pass for later runs; anything else is not kept. What an earlier run remembered stays."""
         if not self._use_cache or not is_cacheable(planned) or not result.hermetic:
             return
         if result.verdict is not Verdict.PASSED or result.flaky or result.key is None:
@@ -132,6 +138,10 @@ class Hits:
             for result in summary.stages
             if result.verdict is Verdict.PASSED
         }
+
+
+def _nothing_ran(results: Iterable[StageResult]) -> bool:
+    return all(result.cached or result.verdict is Verdict.SKIPPED for result in results)
 
 
 def is_cacheable(planned: PlannedStage) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from msgspec.structs import replace
 
-from cicdctl.model import PlannedStage, Run, StageResult, Value, Verdict
+from cicdctl.model import PlannedStage, StageResult, Value, Verdict
 from cicdctl.project import Project
 from cicdctl.runner.hits import Hits
 from cicdctl.runner.keys import Identity, KeyMaker
@@ -40,15 +40,9 @@ def inspect(project: Project, prepared: Prepared, *, secrets: Mapping[str, str])
         unknown = tuple(identity for identity in before if identity not in known)
         results = [known[identity] for identity in before if identity in known]
         identity = keys.identify(planned, results)
-        hit = None if unknown else hits.find(planned, identity)
+        hit = None if unknown else hits.find(planned, identity, results)
         yield Inspected(planned=planned, identity=identity, hit=hit, unknown=unknown)
-        if planned.skip is not None:
+        if planned.skip is not None or (planned.given and hit is None):
             known[planned.id] = StageResult(stage=planned.id, verdict=Verdict.SKIPPED)
         elif hit is not None:
             known[planned.id] = hit
-
-
-def known_results(project: Project, run: Run) -> dict[str, StageResult]:
-    """Return what is recorded of a run's stages."""
-    summary = project.state.load(run.number)
-    return {result.stage: result for result in summary.stages} if summary is not None else {}

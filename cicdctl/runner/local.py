@@ -7,9 +7,8 @@ from collections.abc import Callable, Mapping
 from queue import SimpleQueue
 from typing import Any
 
-from cicdctl.errors import CicdError
 from cicdctl.git import WorktreePool
-from cicdctl.model import StageRequest, StageResult, Verdict
+from cicdctl.model import StageRequest, StageResult
 from cicdctl.process import Control
 from cicdctl.runner.attempt import Site
 from cicdctl.runner.stage import Bench, run_stage
@@ -36,18 +35,16 @@ class LocalExecution:
         assert self._result is not None
         return self._result
 
-    def cancel(self, reason: str, *, now: bool = False) -> None:
-        """Ask the stage to end with its usual grace, or without any."""
-        self.control.cancel(reason)
-        if now:
+    def cancel(self, reason: str, *, grace_s: float | None = None) -> None:
+        """Ask the stage to end, with its usual grace or this one; 0 kills it, also in the middle of a grace."""
+        self.control.cancel(reason, grace_s=grace_s)
+        if grace_s == 0:
             self.control.kill()
 
     def run(self, bench: Bench) -> None:
         """Execute here and now; the end is told as event `finished`."""
         try:
             self._result = run_stage(bench, self.request, self.control, self.on_event)
-        except CicdError as error:
-            self._result = StageResult(stage=self.request.planned.id, verdict=Verdict.ERROR, reason=error.message)
         except BaseException as error:
             self._error = error
         finally:

@@ -7,7 +7,7 @@ from typing import Literal
 from cicdctl.model import Plan, Value
 from cicdctl.project import Project
 from cicdctl.runner.inspection import inspect
-from cicdctl.runner.prepare import prepare, release_snapshot
+from cicdctl.runner.prepare import Prepared, prepare, release_snapshot
 from cicdctl.runner.request import RunRequest
 from cicdctl.runner.secret_values import known_secrets
 
@@ -34,6 +34,13 @@ class Forecast(Value, frozen=True, kw_only=True):
 def forecast(project: Project, request: RunRequest) -> Forecast:
     """Look ahead. Secrets that are not set are no error here; their stages then count as new."""
     prepared = prepare(project, request)
+    try:
+        return _look_ahead(project, prepared)
+    finally:
+        release_snapshot(project, prepared)
+
+
+def _look_ahead(project: Project, prepared: Prepared) -> Forecast:
     names = [name for planned in prepared.plan.stages for name in planned.stage.secrets]
     secrets = known_secrets(project, names)
     stages = []
@@ -44,6 +51,12 @@ def forecast(project: Project, request: RunRequest) -> Forecast:
             outcome, reason = "skip", skip.reason
         elif hit is not None:
             outcome, reason = "cached", f"passed in #{hit.origin_run}"
+        elif planned.given:
+            outcome, reason = (
+                "skip",
+                "the run starts after it"
+                + ("; its artifacts are needed and not in the cache" if planned.stage.artifacts else ""),
+            )
         elif seen.unknown:
             outcome, reason = "run", f'"{seen.unknown[0]}" runs first; cached after all if it leaves the same artifacts'
         elif not planned.stage.cache or planned.stage.side_effects:
@@ -62,5 +75,4 @@ def forecast(project: Project, request: RunRequest) -> Forecast:
                 origin_run=hit.origin_run if hit else None,
             )
         )
-    release_snapshot(project, prepared)
     return Forecast(plan=prepared.plan, commit=prepared.run.commit, stages=tuple(stages))

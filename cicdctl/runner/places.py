@@ -8,6 +8,8 @@ from pathlib import Path
 from shutil import rmtree
 from types import TracebackType
 
+from cicdctl.process import Sandbox
+
 
 def file_name(stage: str) -> str:
     """Return a stage id as a file name: as it is when plain, else the plain part and a digest that keeps it unique."""
@@ -48,6 +50,23 @@ class Scratch:
         if self.folder.exists():
             _make_removable(self.folder)
             rmtree(self.folder, ignore_errors=True)
+
+
+class Workplace:
+    """Where one attempt runs. `reusable`: the worktree may serve another, as far as is known."""
+
+    def __init__(self, worktree: Path, scratch: Scratch, sandbox: Sandbox | None) -> None:
+        self.worktree = worktree
+        self.scratch = scratch
+        self.sandbox = sandbox
+        self.reusable = False
+
+
+def read_plain(path: Path | bytes, limit: int) -> bytes:
+    """Read at most `limit` bytes of a file that a stage may have replaced: no link at its end, no pipe."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        return file.read(limit)
 
 
 def _make_removable(folder: Path) -> None:

@@ -9,13 +9,14 @@ from msgspec.structs import replace
 
 from cicdctl.config import Config, read_config
 from cicdctl.errors import ConfigError, UsageError
-from cicdctl.git import Commit, compile_globs
+from cicdctl.git import Commit, Repository, compile_globs
 from cicdctl.kinds import StageCommands
 from cicdctl.model import Pipeline, Plan, Run, RunState, Trust, Value
 from cicdctl.near_words import near_word
 from cicdctl.planning import Facts, make_plan
 from cicdctl.project import Project
 from cicdctl.runner.availability import refuse_unavailable
+from cicdctl.runner.pins import let_go
 from cicdctl.runner.request import RunRequest
 from cicdctl.runner.variables import branch_and_tag
 
@@ -37,13 +38,21 @@ class Prepared(Value, frozen=True, kw_only=True):
 def prepare(project: Project, request: RunRequest, *, as_run: Run | None = None) -> Prepared:
     """Resolve the revision (or take a snapshot), read its configuration and plan.
 
-    `as_run` is the run this was begun as by somebody else; it keeps its ref. Raises GitError, ConfigError or
-    UsageError; nothing is recorded then. A snapshot's objects are written.
+    `as_run` is the run this was begun as by somebody else. Raises GitError, ConfigError or UsageError; nothing
+    is recorded then. A snapshot's objects are written, and pinned until `release_snapshot` or the end of a run.
     """
-    if as_run is None:
-        commit, ref, is_snapshot = _find_commit(project, request.revision)
-    else:
-        commit, ref, is_snapshot = project.repository.commit(as_run.commit), as_run.ref, as_run.snapshot
+    commit, ref, is_snapshot = _find_commit(project, request)
+    try:
+        return _prepare(project, request, commit, ref, is_snapshot=is_snapshot, as_run=as_run)
+    except BaseException:
+        if is_snapshot and as_run is None:
+            let_go(project, commit.oid)
+        raise
+
+
+def _prepare(
+    project: Project, request: RunRequest, commit: Commit, ref: str | None, *, is_snapshot: bool, as_run: Run | None
+) -> Prepared:
     if request.config_text is None and project.invocation.config_file is not None:
         request = replace(request, config_text=project.named_config_text())
     config = (
@@ -110,7 +119,7 @@ def with_time_limit(pipeline: Pipeline, limits: Mapping[str, float]) -> Pipeline
 def release_snapshot(project: Project, prepared: Prepared) -> None:
     """Let go of a snapshot that was only looked at."""
     if prepared.run.snapshot:
-        project.repository.release(prepared.run.commit)
+        let_go(project, prepared.run.commit)
 
 
 def find_pipeline(config: Config, name: str) -> Pipeline:
@@ -124,18 +133,24 @@ def find_pipeline(config: Config, name: str) -> Pipeline:
     raise UsageError(f'there is no pipeline "{name}"{near_word(name, known)}', hint="pipelines: " + ", ".join(known))
 
 
-def _find_commit(project: Project, revision: str) -> tuple[Commit, str | None, bool]:
-    repository = project.repository
+def _find_commit(project: Project, request: RunRequest) -> tuple[Commit, str | None, bool]:
+    repository, revision = project.repository, request.revision
+    if request.ref is not None or request.snapshot:
+        return repository.resolve(revision), request.ref, request.snapshot
     if revision:
-        commit = repository.resolve(revision)
-        ref = repository.ref_name(revision)
-        return commit, repository.head().ref if ref in (None, "HEAD") and revision in ("HEAD", "@") else ref, False
+        return repository.resolve(revision), find_ref(repository, revision), False
     if repository.work_tree is None:
         return repository.resolve("HEAD"), repository.head().ref, False
     snapshot = repository.snapshot()
     for warning in snapshot.warnings:
         project.warn(warning)
     return snapshot.commit, repository.head().ref, snapshot.dirty
+
+
+def find_ref(repository: Repository, revision: str) -> str | None:
+    """Return the full name of the branch or tag that a revision names; for HEAD the branch that is checked out."""
+    ref = repository.ref_name(revision)
+    return repository.head().ref if ref in (None, "HEAD") and revision in ("HEAD", "@") else ref
 
 
 def _changed(project: Project, pipeline: Pipeline, commit: Commit, base: str | None) -> tuple[bytes, ...] | None:

@@ -2,51 +2,70 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-import msgspec
+from msgspec.structs import replace
 
 from cicdctl.errors import UsageError
-from cicdctl.model import Run
+from cicdctl.model import Run, RunState
 from cicdctl.project import Project
+from cicdctl.runner.begin import check, record
 from cicdctl.runner.detach import runner_argv, runner_environ
-from cicdctl.runner.prepare import prepare
-from cicdctl.runner.recovery import end_unstarted
+from cicdctl.runner.jobs import count_jobs
+from cicdctl.runner.prepare import Prepared, find_ref, prepare
+from cicdctl.runner.recovery import end_unstarted, recover, recover_and_tell
 from cicdctl.runner.request import RunRequest
-from cicdctl.runner.run import begin_recovery, begin_run
-from cicdctl.runner.secret_values import required_secrets
 
 
 def run_range(project: Project, request: RunRequest) -> Iterator[Run]:
-    """Yield each run as it ends, not in the order of the commits.
+    """Yield each run as it ends, not in the order of the commits; they count as runs of the branch that `b` names.
 
-    Raises UsageError for an empty range, and what `prepare` raises before anything has run.
+    All are checked before the first begins; each is recorded when its runner starts, so that an interrupted range
+    leaves no run that waits for nobody. Raises UsageError for an empty range, and what `begin` raises.
     """
     from cicdctl.process import run_children
 
-    begin_recovery(project)
+    recover_and_tell(project)
     commits = project.repository.commits_between(request.revision)
     if not commits:
         raise UsageError(f'the range "{request.revision}" holds no commit')
-    cores = request.jobs or len(os.sched_getaffinity(0))
-    prepared = [
-        prepare(project, msgspec.structs.replace(request, revision=commit.oid, jobs=max(1, cores // len(commits))))
-        for commit in commits
-    ]
-    for each in prepared:
-        required_secrets(project, each.plan)
-    runs = [begin_run(project, each) for each in prepared]
+    at_once = request.jobs or count_jobs(project)
+    ref = find_ref(project.repository, request.revision.rpartition("..")[2] or "HEAD")
+    each = replace(request, ref=ref, jobs=max(1, at_once // len(commits)))
+    prepared = [prepare(project, replace(each, revision=commit.oid)) for commit in commits]
+    for one in prepared:
+        check(project, one)
+    runs: list[Run] = []
     children = run_children(
-        [runner_argv(project, run) for run in runs],
+        _begin_each(project, prepared, runs),
         cwd=project.repository.common_dir,
         env=runner_environ(project.environ),
-        at_once=min(cores, len(runs)),
+        at_once=at_once,
     )
-    for place, _, output in children:
-        summary = project.state.load(runs[place].number)
-        if summary is not None and summary.run.verdict is None:
+    try:
+        for place, _, output in children:
             lines = output.decode("utf-8", "replace").strip().splitlines()
-            yield end_unstarted(project, summary.run, lines[-1] if lines else "its runner did not start")
-        elif summary is not None:
-            yield summary.run
+            yield _ended(project, runs[place], lines[-1] if lines else "its runner did not start")
+    finally:
+        children.close()
+        for run in runs:
+            _ended(project, run, "interrupted before it began")
+
+
+def _begin_each(project: Project, prepared: Sequence[Prepared], runs: list[Run]) -> Iterator[Sequence[str]]:
+    for one in prepared:
+        runs.append(record(project, one))
+        yield runner_argv(project, runs[-1])
+
+
+def _ended(project: Project, run: Run, reason: str) -> Run:
+    """Return how a run ended whose runner is gone; one that was never taken up is recorded as an error."""
+    summary = project.state.load(run.number)
+    assert summary is not None
+    if summary.run.state is RunState.QUEUED:
+        return end_unstarted(project, summary.run, reason)
+    if summary.run.verdict is None:
+        recover(project)
+        summary = project.state.load(run.number)
+        assert summary is not None
+    return summary.run

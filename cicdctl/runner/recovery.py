@@ -8,6 +8,7 @@ from pathlib import Path
 from cicdctl.errors import StoreError
 from cicdctl.model import Attempt, Run, RunFilter, RunState, StageResult, Verdict
 from cicdctl.project import Project
+from cicdctl.runner.pins import let_go
 from cicdctl.store import AttemptEnded, RunChanged, StageChanged, lock
 from cicdctl.store.state import StaleRunner
 
@@ -33,10 +34,16 @@ def recover(project: Project) -> tuple[Run, ...]:
             continue
         with held:
             try:
-                ended.append(_end(project, run))
+                ended.append(close_books(project, run, Verdict.INTERRUPTED, REASON))
             except (StaleRunner, StoreError):
                 continue
     return tuple(ended)
+
+
+def recover_and_tell(project: Project) -> None:
+    """Close the books on runs whose runner died, and say so."""
+    for run in recover(project):
+        project.warn(f"run #{run.number} ({run.pipeline}) was interrupted: its runner died")
 
 
 def run_lock(project: Project, number: int) -> Path:
@@ -49,13 +56,17 @@ def end_unstarted(project: Project, run: Run, reason: str) -> Run:
     epoch = project.state.take_over(run.number)
     change = RunChanged(state=RunState.DONE, verdict=Verdict.ERROR, reason=reason, finished_at=time.time())
     project.state.apply([change], run=run.number, epoch=epoch)
-    project.repository.release(run.commit)
+    let_go(project, run.commit)
     summary = project.state.load(run.number)
     assert summary is not None
     return summary.run
 
 
-def _end(project: Project, run: Run) -> Run:
+def close_books(project: Project, run: Run, verdict: Verdict, reason: str) -> Run:
+    """End whatever is left of a run and record it with this verdict; the caller holds its lock.
+
+    Raises StoreError when it has ended already, StaleRunner when somebody else took it over meanwhile.
+    """
     from shutil import rmtree
 
     from cicdctl.process import sweep
@@ -71,8 +82,8 @@ def _end(project: Project, run: Run) -> Run:
     for opened in project.state.open_attempts(run.number):
         attempt = Attempt(
             number=opened.number,
-            verdict=Verdict.INTERRUPTED,
-            reason=REASON,
+            verdict=verdict,
+            reason=reason,
             started_at=opened.started_at,
             seconds=max(0.0, now - opened.started_at),
             leftover_processes=killed,
@@ -81,14 +92,14 @@ def _end(project: Project, run: Run) -> Run:
         changes.append(AttemptEnded(stage=opened.stage, attempt=attempt))
         if opened.stage not in done:
             done.add(opened.stage)
-            result = StageResult(stage=opened.stage, verdict=Verdict.INTERRUPTED, reason=REASON, log=opened.log)
+            result = StageResult(stage=opened.stage, verdict=verdict, reason=reason, log=opened.log)
             changes.append(StageChanged(result=result))
-        _mark_log(project, opened.log)
-    if run.state in (RunState.QUEUED, RunState.BLOCKED):
+        _mark_log(project, opened.log, reason)
+    if fresh.run.state in (RunState.QUEUED, RunState.BLOCKED):
         changes.append(RunChanged(state=RunState.STARTING))
-    changes.append(RunChanged(state=RunState.DONE, verdict=Verdict.INTERRUPTED, reason=REASON, finished_at=now))
+    changes.append(RunChanged(state=RunState.DONE, verdict=verdict, reason=reason, finished_at=now))
     project.state.apply(changes, run=run.number, epoch=epoch)
-    project.repository.release(run.commit)
+    let_go(project, run.commit)
     for folder in (project.cache_folder / "scratch").glob(f"{run.number}-*"):
         rmtree(folder, ignore_errors=True)
     summary = project.state.load(run.number)
@@ -96,11 +107,11 @@ def _end(project: Project, run: Run) -> Run:
     return summary.run
 
 
-def _mark_log(project: Project, log: str | None) -> None:
+def _mark_log(project: Project, log: str | None, reason: str) -> None:
     if log is None:
         return
     path = project.state_folder / log
     if path.exists():
         path.chmod(0o600)
         with path.open("ab") as file:
-            file.write(b"\ncicdctl: interrupted: the runner died here\n")
+            file.write(f"\ncicdctl: the log ends here: {reason}\n".encode("utf-8", "replace"))

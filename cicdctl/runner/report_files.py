@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from cicdctl.model import Coverage, TestFailure, TestReport
@@ -15,14 +15,14 @@ MAX_FAILURES = 200
 MAX_MESSAGE = 500
 
 
-def read_junit(files: Iterable[tuple[str, bytes]]) -> TestReport:
-    """Add up JUnit XML files, given as (name, content).
+def read_junit(files: Iterable[tuple[str, bytes]], *, mask: Callable[[str], str] = str) -> TestReport:
+    """Add up JUnit XML files, given as (name, content); texts go through `mask` before they are cut.
 
     Raises ValueError naming the file that is no JUnit report.
     """
     report = TestReport()
     for name, data in files:
-        report = _add(report, _cases(_parse(name, data)))
+        report = _add(report, _cases(_parse(name, data)), mask)
     return report
 
 
@@ -58,7 +58,7 @@ def _cases(root: Element) -> Iterator[Element]:
     return root.iter("testcase")
 
 
-def _add(report: TestReport, cases: Iterator[Element]) -> TestReport:
+def _add(report: TestReport, cases: Iterator[Element], mask: Callable[[str], str]) -> TestReport:
     passed, failed, skipped = report.passed, report.failed, report.skipped
     seconds, failures = report.seconds, list(report.failures)
     for case in cases:
@@ -67,7 +67,7 @@ def _add(report: TestReport, cases: Iterator[Element]) -> TestReport:
         if problem is not None:
             failed += 1
             if len(failures) < MAX_FAILURES:
-                failures.append(_failure(case, problem))
+                failures.append(_failure(case, problem, mask))
         elif case.find("skipped") is not None:
             skipped += 1
         else:
@@ -75,9 +75,9 @@ def _add(report: TestReport, cases: Iterator[Element]) -> TestReport:
     return TestReport(passed=passed, failed=failed, skipped=skipped, seconds=seconds, failures=tuple(failures))
 
 
-def _failure(case: Element, problem: Element) -> TestFailure:
+def _failure(case: Element, problem: Element, mask: Callable[[str], str]) -> TestFailure:
     text = problem.text or ""
-    message = (problem.get("message") or text.strip().split("\n", 1)[0])[:MAX_MESSAGE]
+    message = mask(problem.get("message") or text.strip().split("\n", 1)[0])[:MAX_MESSAGE]
     file, line = case.get("file"), case.get("line")
     place = _place_in_text(text)
     if file is None and place is not None:
@@ -85,9 +85,9 @@ def _failure(case: Element, problem: Element) -> TestFailure:
     elif file is not None and place is not None and place[0].endswith(file):
         line = place[1]
     number = int(line) if line is not None and line.isascii() and line.isdigit() and len(line) < 9 else None
-    name = case.get("name", "?")
-    owner = case.get("classname")
-    return TestFailure(name=f"{owner}.{name}"[:300] if owner else name[:300], file=file, line=number, message=message)
+    name, owner = case.get("name", "?"), case.get("classname")
+    full_name = mask(f"{owner}.{name}" if owner else name)[:300]
+    return TestFailure(name=full_name, file=None if file is None else mask(file), line=number, message=message)
 
 
 def _place_in_text(text: str) -> tuple[str, str] | None:

@@ -7,14 +7,15 @@ from typing import Any
 
 import msgspec
 
-from cicdctl.model import TriggerKind, Value
+from cicdctl.model import Run, TriggerKind, Value
 
 
 class RunRequest(Value, frozen=True, kw_only=True):
     """One pipeline on one revision; an empty `revision` is a snapshot of the working tree.
 
     `jobs` stages at once, 0 for one per core. `reuse_run` takes over what passed in that run of the same
-    commit. `config_text` replaces the commit's own file, for commits that have none.
+    commit. `config_text` replaces the commit's own file, for commits that have none. `ref` is the branch or tag
+    that the run is for when `revision` does not say so itself; `snapshot`: the commit is one of a working tree.
     """
 
     pipeline: str
@@ -31,6 +32,14 @@ class RunRequest(Value, frozen=True, kw_only=True):
     parent: int | None = None
     reuse_run: int | None = None
     config_text: str | None = None
+    ref: str | None = None
+    snapshot: bool = False
+
+    @classmethod
+    def of(cls, run: Run) -> RunRequest:
+        """Return the request that a recorded run was made for."""
+        fields = {"pipeline": run.pipeline, "revision": run.commit, "params": dict(run.params), "ref": run.ref}
+        return msgspec.convert({**run.options, **fields, "snapshot": run.snapshot}, cls)
 
     def options(self) -> dict[str, Any]:
         """What a runner in another process needs beside the run's own fields."""

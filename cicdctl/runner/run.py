@@ -1,18 +1,17 @@
-"""Begins runs and carries them out: the one way for the command line, detached runners and Python."""
+"""Carries out runs that have begun: the one way for the command line, detached runners and Python."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from contextlib import suppress
 
-import msgspec
-
-from cicdctl.errors import StoreError
-from cicdctl.model import Run, RunState, RunSummary
+from cicdctl.errors import CicdError, StoreError
+from cicdctl.model import RunState, RunSummary, Verdict
 from cicdctl.project import Project
-from cicdctl.runner.availability import list_ignored
-from cicdctl.runner.execute import CacheMiss, Runner, check_free_space
-from cicdctl.runner.prepare import Prepared, prepare
-from cicdctl.runner.recovery import recover, run_lock
+from cicdctl.runner.begin import Begun, begin
+from cicdctl.runner.execute import CacheMiss, Runner
+from cicdctl.runner.pins import let_go
+from cicdctl.runner.prepare import prepare
+from cicdctl.runner.recovery import close_books, end_unstarted, run_lock
 from cicdctl.runner.request import RunRequest
 from cicdctl.runner.secret_values import required_secrets
 from cicdctl.store import lock
@@ -29,36 +28,32 @@ def run_pipeline(project: Project, request: RunRequest) -> RunSummary:
     Raises ConfigError, UsageError, GitError or StoreError before anything has run; CacheMiss (exit status 7) and
     Interrupted (130) after the run is recorded.
     """
-    begin_recovery(project)
-    prepared = prepare(project, request)
-    secrets = required_secrets(project, prepared.plan)
-    check_free_space(project)
-    for text in list_ignored(prepared.config, prepared.plan.pipeline):
-        project.warn(text)
-    return execute_run(project, prepared, begin_run(project, prepared), secrets)
+    return execute_run(project, begin(project, request))
 
 
-def begin_recovery(project: Project) -> None:
-    """Close the books on runs whose runner died, and say so."""
-    for run in recover(project):
-        project.warn(f"run #{run.number} ({run.pipeline}) was interrupted: its runner died")
+def resume_begun(project: Project, number: int) -> RunSummary:
+    """Carry out a run that somebody else has queued: what a detached runner does.
+
+    Raises what `run_pipeline` raises; a run that cannot be carried out is recorded as an error before.
+    """
+    summary = project.state.load(number)
+    if summary is None:
+        raise StoreError(f"there is no run #{number}", hint="cicdctl history lists them")
+    run = summary.run
+    if run.state is not RunState.QUEUED:
+        raise StoreError(f"run #{number} is not waiting: it is {run.verdict or run.state}")
+    try:
+        prepared = prepare(project, RunRequest.of(run), as_run=run)
+        begun = Begun(run=run, prepared=prepared, secrets=required_secrets(project, prepared.plan))
+    except CicdError as error:
+        end_unstarted(project, run, error.message)
+        raise
+    return execute_run(project, begun)
 
 
-def begin_run(project: Project, prepared: Prepared) -> Run:
-    """Record a run as queued; its commit is pinned first, so that no gc or force-push can take it away."""
-    repository = project.repository
-    if repository.work_tree is None or prepared.run.snapshot or repository.head().oid != prepared.run.commit:
-        repository.keep(prepared.run.commit)
-    reach("commit-pinned")
-    run = project.state.begin(prepared.run)
-    reach("run-begun")
-    if project.plugins.listens("cicdctl_run_queued"):
-        project.plugins.announce("cicdctl_run_queued", run=run)
-    return run
-
-
-def execute_run(project: Project, prepared: Prepared, run: Run, secrets: Mapping[str, str]) -> RunSummary:
+def execute_run(project: Project, begun: Begun) -> RunSummary:
     """Execute a begun run under its lock and announce its end."""
+    run = begun.run
     held = lock(run_lock(project, run.number), blocking=False)
     if held is None:
         raise StoreError(
@@ -66,20 +61,26 @@ def execute_run(project: Project, prepared: Prepared, run: Run, secrets: Mapping
         )
     reach("run-locked")
     with held:
-        runner = Runner(project, prepared, run, secrets)
-        summary = runner.execute()
+        fresh = project.state.load(run.number)
+        if fresh is None or fresh.run.state is not RunState.QUEUED or fresh.run.epoch != run.epoch:
+            raise StoreError(f"run #{run.number} was ended before it began", hint=f"cicdctl show {run.number}")
+        runner = Runner(project, begun)
+        try:
+            summary = runner.execute()
+        except BaseException as error:
+            _record_failure(project, begun, error)
+            raise
         reach("run-recorded")
-        project.repository.release(run.commit)
+        let_go(project, run.commit)
         reach("run-released")
-        for text in project.warnings:
-            project.warn(text)
+        project.tell_warnings()
         project.plugins.announce("cicdctl_run_finished", summary=summary)
+    if runner.interrupted:
+        raise Interrupted
     if runner.has_executed:
         from cicdctl.runner.housekeeping import keep_house
 
         keep_house(project)
-    if runner.interrupted:
-        raise Interrupted
     if runner.missed is not None:
         raise CacheMiss(
             f'stage "{runner.missed}" is not in the cache', hint=f"cicdctl explain {run.pipeline} {runner.missed}"
@@ -87,16 +88,11 @@ def execute_run(project: Project, prepared: Prepared, run: Run, secrets: Mapping
     return summary
 
 
-def resume_begun(project: Project, number: int) -> RunSummary:
-    """Carry out a run that somebody else has queued: what a detached runner does."""
-    summary = project.state.load(number)
-    if summary is None:
-        raise StoreError(f"there is no run #{number}", hint="cicdctl history lists them")
-    run = summary.run
-    if run.state is not RunState.QUEUED:
-        raise StoreError(f"run #{number} is not waiting: it is {run.verdict or run.state}")
-    options = msgspec.convert(
-        {"pipeline": run.pipeline, "revision": run.commit, "params": dict(run.params), **run.options}, RunRequest
-    )
-    prepared = prepare(project, options, as_run=run)
-    return execute_run(project, prepared, run, required_secrets(project, prepared.plan))
+def _record_failure(project: Project, begun: Begun, error: BaseException) -> None:
+    """Record a run that we could not carry through; what cannot even be recorded is found by the next command."""
+    if isinstance(error, KeyboardInterrupt):
+        verdict, reason = Verdict.CANCELLED, "interrupted"
+    else:
+        verdict, reason = Verdict.ERROR, error.message if isinstance(error, CicdError) else f"cicdctl failed: {error!r}"
+    with suppress(CicdError, OSError):
+        close_books(project, begun.run, verdict, reason)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Iterable
 from heapq import heappop, heappush
 
 from cicdctl.model import Plan, PlannedStage, StageResult, Verdict
@@ -27,6 +28,8 @@ class Schedule:
                 self._dependents[need].append(identity)
         self._ready: list[tuple[int, str]] = []
         self._blocked: set[str] = set()
+        self.remaking: set[str] = set()
+        self.unmakeable: dict[str, str] = {}
         self.results: dict[str, StageResult] = {}
         self.broken_by: str | None = None
         self.cancelled: str | None = None
@@ -44,11 +47,14 @@ class Schedule:
 
     def put(self, result: StageResult, *, blocks: bool = False) -> None:
         """Take in how a stage ended. `blocks`: it never ran, so what needs it does not run either."""
-        self.results[result.stage] = result
-        if blocks:
-            self._blocked.add(result.stage)
-        elif not result.is_green and self.broken_by is None and result.verdict is not Verdict.CANCELLED:
-            self.broken_by = result.stage
+        if result.stage in self.remaking:
+            self._put_remade(result)
+        else:
+            self.results[result.stage] = result
+            if blocks:
+                self._blocked.add(result.stage)
+            elif not result.is_green and self.broken_by is None and result.verdict is not Verdict.CANCELLED:
+                self.broken_by = result.stage
         for dependent in self._dependents[result.stage]:
             needs = self._waiting.get(dependent)
             if needs is not None:
@@ -56,12 +62,34 @@ class Schedule:
                 if not needs:
                     self._make_ready(dependent)
 
-    def redo(self, needs: tuple[str, ...], planned: PlannedStage) -> None:
-        """Run `needs` again and then `planned`, because what a cached result of theirs left is damaged."""
-        self._waiting[planned.id] = set(needs)
-        for need in needs:
-            self.results.pop(need, None)
-            heappush(self._ready, (self._place[need], need))
+    def remake(self, lost: Iterable[str], planned: PlannedStage) -> None:
+        """Run stages again whose artifacts are gone, and then `planned`; their results stand until then."""
+        self._waiting[planned.id] = set(lost)
+        for identity in lost:
+            self._dependents[identity].append(planned.id)
+            if identity not in self.remaking:
+                self.remaking.add(identity)
+                heappush(self._ready, (self._place[identity], identity))
+
+    def why_not_remade(self, lost: Iterable[str], *, before: Container[str]) -> str | None:
+        """Return why these stages cannot run again to replace their artifacts, or None; `before`: they have once."""
+        for identity in lost:
+            planned = self._planned[identity]
+            if identity in self.unmakeable:
+                return f'"{identity}" could not be made again: {self.unmakeable[identity]}'
+            if identity in before and identity not in self.remaking:
+                return f'the artifacts of "{identity}" were made again, and are gone again'
+            if planned.given or planned.stage.side_effects:
+                why = "the run starts after it" if planned.given else "it has side effects"
+                return f'the artifacts of "{identity}" are damaged or gone; it is not run again: {why}'
+        return None
+
+    def _put_remade(self, result: StageResult) -> None:
+        self.remaking.discard(result.stage)
+        if result.verdict is Verdict.PASSED:
+            self.results[result.stage] = result
+        else:
+            self.unmakeable[result.stage] = result.reason or result.verdict.value
 
     def refusal(self, planned: PlannedStage) -> tuple[StageResult, bool] | None:
         """Return the result of a stage that must not start, and whether it blocks others; None when it may."""
@@ -93,6 +121,8 @@ class Schedule:
 
     def verdict(self) -> tuple[Verdict, str | None]:
         """Return how the run ends, and why when it is not plain from its stages."""
+        if len(self.results) < len(self._plan.stages):
+            return Verdict.ERROR, "not every stage has ended"
         if self.cancelled is not None:
             return Verdict.TIMED_OUT if self.is_late else Verdict.CANCELLED, self.cancelled
         seen = {result.verdict for result in self.results.values() if not result.is_green}

@@ -15,9 +15,19 @@ def known_secrets(project: Project, names: Iterable[str]) -> dict[str, str]:
 
 
 def required_secrets(project: Project, plan: Plan) -> dict[str, str]:
-    """Return every secret that a stage which may run names. Raises ConfigError listing each that has no value."""
-    names = {name for planned in plan.stages if planned.skip is None for name in planned.stage.secrets}
+    """Return the secrets that the stages of a plan name. Raises ConfigError listing each without a value.
+
+    Stages that do not run need none; what is known of theirs is returned all the same, for their keys.
+    """
+    names = {name for planned in plan.stages for name in planned.stage.secrets}
+    needed = {
+        name
+        for planned in plan.stages
+        if planned.skip is None and not planned.given and plan.skip is None
+        for name in planned.stage.secrets
+    }
     found, missing = _look_up(project, names)
+    missing = tuple(name for name in missing if name in needed)
     if missing:
         raise ConfigError(
             tuple(f'secret "{name}" is not set' for name in missing),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
-import msgspec
+from msgspec.structs import replace
 
 from cicdctl.errors import StoreError, UsageError
 from cicdctl.git import Repository
@@ -67,7 +68,9 @@ def open_shell(
     try:
         if restore:
             project.blobs.restore(restore, slot.path)
-        with Scratch(project.cache_folder, number, f"{planned.id}-shell", request.first_attempt) as scratch:
+        with Scratch(
+            project.cache_folder, number, f"{planned.id}-shell-{os.getpid()}", request.first_attempt
+        ) as scratch:
             env = environment(open_site(project), request, request.first_attempt, slot.path, scratch)
             env |= {name: project.environ[name] for name in _FOR_PEOPLE if name in project.environ}
             on_open(planned, str(slot.path))
@@ -84,10 +87,7 @@ def _load(project: Project, number: int) -> tuple[Prepared, dict[str, StageResul
         raise StoreError(f"there is no run #{number}", hint="cicdctl history lists them")
     run: Run = summary.run
     _pin_check(project.repository, run)
-    options = {name: value for name, value in run.options.items() if name not in ("only", "start", "until")}
-    request = msgspec.convert(
-        {"pipeline": run.pipeline, "revision": run.commit, "params": dict(run.params), **options}, RunRequest
-    )
+    request = replace(RunRequest.of(run), only=(), start=None, until=None)
     prepared = prepare(project, request, as_run=run)
     return prepared, {result.stage: result for result in summary.stages}
 

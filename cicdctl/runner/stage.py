@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from msgspec.structs import replace
 
+from cicdctl.errors import CicdError, describe
 from cicdctl.git import Slot, WorktreePool, compile_globs
-from cicdctl.model import Artifact, Coverage, StageRequest, StageResult, TestReport, Value, Verdict
+from cicdctl.model import Artifact, Coverage, LostArtifacts, StageRequest, StageResult, TestReport, Value, Verdict
 from cicdctl.process import Control, Sandbox, choose_sandbox
 from cicdctl.process.environment import find_toolchains
-from cicdctl.runner.attempt import Outcome, Sink, Site, run_attempt
+from cicdctl.runner.attempt import Outcome, Sink, Site, home_of, masking, run_attempt
+from cicdctl.runner.places import Scratch, Workplace, read_plain
 from cicdctl.runner.report_files import MAX_REPORT_BYTES, read_coverage, read_junit
 from cicdctl.store import BlobStore
 from cicdctl.store.dependency_cache import DependencyCaches
@@ -32,57 +36,68 @@ class Bench(Value, frozen=True, kw_only=True):
     dependencies: DependencyCaches | None
 
 
-class LostArtifacts(Exception):
-    """What a cached stage left cannot be read any more."""
-
-
 def run_stage(bench: Bench, request: StageRequest, control: Control, tell: Sink) -> StageResult:
     """Try the stage until it passes or may not be tried again. Blocks; nothing but its result is left behind.
 
-    Raises LostArtifacts when what its needs left is damaged, GitError, StoreError or SandboxError.
+    What keeps it from being run is a result too, an error. Raises LostArtifacts when what its needs left is damaged.
     """
     stage = request.planned.stage
     outcomes: list[Outcome] = []
     number = request.first_attempt
     while True:
         result, outcome = _try(bench, request, number, control, tell)
-        outcomes.append(outcome)
-        tell("attempt_finished", {"attempt": outcome.attempt})
+        if outcome is not None:
+            outcomes.append(outcome)
+            tell("attempt_finished", {"attempt": outcome.attempt})
         if not _may_retry(request, result, len(outcomes)) or control.reason is not None:
             break
         _wait(control, stage.retries.delay_s)
         number += 1
     attempts = tuple(outcome.attempt for outcome in outcomes)
+    log = outcomes[-1].log if outcomes else None
     return replace(
         result,
         attempts=attempts,
-        log=attempts[-1].log,
-        log_digest=outcomes[-1].log.digest if outcomes[-1].log is not None else None,
+        log=attempts[-1].log if attempts else None,
+        log_digest=log.digest if log is not None else None,
         seconds=sum(attempt.seconds for attempt in attempts),
         flaky=result.verdict is Verdict.PASSED and len(attempts) > 1,
         allowed_failure=result.verdict in (Verdict.FAILED, Verdict.TIMED_OUT) and stage.allows(result.exit_code),
     )
 
 
-def _try(bench: Bench, request: StageRequest, number: int, control: Control, tell: Sink) -> tuple[StageResult, Outcome]:
-    stage = request.planned.stage
-    incremental = stage.workspace == "incremental"
-    slot = bench.pool.acquire(
-        request.commit, request.tree, trust=request.trust.value, sticky=request.planned.id if incremental else None
-    )
-    reusable = False
+def _try(
+    bench: Bench, request: StageRequest, number: int, control: Control, tell: Sink
+) -> tuple[StageResult, Outcome | None]:
+    """Run one attempt and read what it left; without an outcome it was not even started."""
+    outcome = None
+    try:
+        with _workplace(bench, request, number) as place:
+            outcome = run_attempt(bench.site, request, number, place, control, tell)
+            reach("process-ended")
+            result = _conclude(bench, request, place.worktree, outcome)
+            reach("artifacts-stored")
+            place.reusable = result.verdict is not Verdict.ERROR
+    except (CicdError, OSError) as error:
+        reason = masking(request.secrets)(describe(error))
+        result = StageResult(stage=request.planned.id, verdict=Verdict.ERROR, reason=reason)
+    return result, None if outcome is None else _adjusted(outcome, result)
+
+
+@contextmanager
+def _workplace(bench: Bench, request: StageRequest, number: int) -> Iterator[Workplace]:
+    """Lay out a worktree with all that the stage may find, and clean up behind it."""
+    sticky = request.planned.id if request.planned.stage.workspace == "incremental" else None
+    slot = bench.pool.acquire(request.commit, request.tree, trust=request.trust.value, sticky=sticky)
+    place = None
     try:
         reach("worktree-acquired")
-        _lay_out(bench, request, slot.path)
-        sandbox = _sandbox(bench, request, slot)
-        outcome = run_attempt(bench.site, request, number, slot.path, sandbox, control, tell)
-        reach("process-ended")
-        result = _conclude(bench, request, slot.path, outcome, hermetic=not incremental)
-        reach("artifacts-stored")
-        reusable = result.verdict is not Verdict.ERROR
-        return result, _adjusted(outcome, result)
+        with Scratch(bench.site.cache_folder, request.run, request.planned.id, number) as scratch:
+            _lay_out(bench, request, slot.path)
+            place = Workplace(slot.path, scratch, _sandbox(bench, request, slot, scratch))
+            yield place
     finally:
-        slot.release(reusable=reusable)
+        slot.release(reusable=place is not None and place.reusable)
         reach("worktree-released")
 
 
@@ -101,23 +116,24 @@ def _lay_out(bench: Bench, request: StageRequest, worktree: Path) -> None:
             )
 
 
-def _sandbox(bench: Bench, request: StageRequest, slot: Slot) -> Sandbox | None:
+def _sandbox(bench: Bench, request: StageRequest, slot: Slot, scratch: Scratch) -> Sandbox | None:
     stage, site = request.planned.stage, bench.site
     if stage.network and stage.sandbox != "required" and request.trust == "trusted":
         return None  # the usual case: nothing has to be looked up for it
-    scratch, home = site.cache_folder / "scratch", site.cache_folder / "home"
+    home = home_of(site, request, scratch)
+    home.mkdir(exist_ok=True, mode=0o700)
     return choose_sandbox(
         stage.sandbox,
         trusted=request.trust == "trusted",
         network=stage.network,
-        writable=(slot.path, *slot.admin_folders, scratch, home),
+        writable=(slot.path, *slot.admin_folders, scratch.folder, home),
         # Shims in PATH start what lies in these.
         readonly=(*slot.shared_folders, *site.sandbox_paths, *map(Path, find_toolchains(site.environ).values())),
         path=site.environ.get("PATH", ""),
     )
 
 
-def _conclude(bench: Bench, request: StageRequest, worktree: Path, outcome: Outcome, *, hermetic: bool) -> StageResult:
+def _conclude(bench: Bench, request: StageRequest, worktree: Path, outcome: Outcome) -> StageResult:
     """Read what the attempt left: artifacts when it passed, reports in any case."""
     stage, attempt = request.planned.stage, outcome.attempt
     verdict, reason, exit_code = attempt.verdict, attempt.reason, attempt.exit_code
@@ -146,7 +162,7 @@ def _conclude(bench: Bench, request: StageRequest, worktree: Path, outcome: Outc
         exit_code=exit_code,
         reason=reason,
         key=request.key,
-        hermetic=hermetic,
+        hermetic=stage.workspace != "incremental",
         manifest=manifest,
         artifact_count=count,
         artifact_bytes=size,
@@ -154,7 +170,7 @@ def _conclude(bench: Bench, request: StageRequest, worktree: Path, outcome: Outc
         summary=outcome.summary,
         tests=tests,
         coverage=coverage,
-        warnings=tuple(warnings),
+        warnings=tuple(map(masking(request.secrets), warnings)),
     )
 
 
@@ -164,7 +180,7 @@ def _read_reports(
     reports = request.planned.stage.reports
     tests = coverage = None
     if reports.junit:
-        tests = _read(read_junit, "junit", worktree, reports.junit, warnings)
+        tests = _read(partial(read_junit, mask=masking(request.secrets)), "junit", worktree, reports.junit, warnings)
     if reports.coverage:
         coverage = _read(read_coverage, "coverage", worktree, reports.coverage, warnings)
     return tests, coverage
@@ -176,19 +192,12 @@ def _read(reader: Callable[..., Any], kind: str, worktree: Path, globs: tuple[st
         warnings.append(f"reports.{kind}: nothing matches {', '.join(globs)}")
         return None
     try:
-        return reader((os.fsdecode(name), _read_plain(worktree, name)) for name in files)
+        return reader(
+            (os.fsdecode(name), read_plain(os.fsencode(worktree) + b"/" + name, MAX_REPORT_BYTES + 1)) for name in files
+        )
     except (ValueError, OSError) as error:
         warnings.append(f"reports.{kind}: {error}")
         return None
-
-
-def _read_plain(worktree: Path, name: bytes) -> bytes:
-    """Read a regular file, never through a link at its end, and never more than a report may hold."""
-    descriptor = os.open(
-        os.fsencode(worktree) + b"/" + name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    )
-    with os.fdopen(descriptor, "rb") as file:
-        return file.read(MAX_REPORT_BYTES + 1)
 
 
 def _matching_files(worktree: Path, globs: tuple[str, ...]) -> list[bytes]:

@@ -14,9 +14,6 @@ from cicdctl.runner.prepare import Prepared
 from cicdctl.runner.stage import Bench
 from cicdctl.store.dependency_cache import DependencyCaches
 
-DETACHED_GRACE_S = 10.0
-FOREGROUND_GRACE_S = 2.0
-
 
 def open_executor(project: Project, prepared: Prepared, run: Run, *, jobs: int) -> Any:
     """Return the executor of one run; `close` it. The process becomes a runner: subreaper and not dumpable."""
@@ -26,7 +23,7 @@ def open_executor(project: Project, prepared: Prepared, run: Run, *, jobs: int) 
         site=open_site(project),
         pool=pool,
         blobs=project.blobs,
-        dependencies=DependencyCaches(project.cache_folder)
+        dependencies=DependencyCaches(project.cache_folder, warnings=project.warnings)
         if project.settings.orchestrator.optimization.cache_dependencies
         else None,
     )
@@ -43,6 +40,5 @@ def open_site(project: Project) -> Site:
         environ=project.environ,
         env_allow=settings.env_allow,
         sandbox_paths=tuple(Path(path) for path in settings.sandbox_paths),
-        grace_s=FOREGROUND_GRACE_S,
         ceiling=Limits(memory_bytes=settings.resources.max_memory_bytes, cpus=settings.resources.max_cpu_cores),
     )

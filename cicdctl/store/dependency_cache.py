@@ -11,13 +11,12 @@ from hashlib import sha256
 from pathlib import Path
 from shutil import rmtree
 
-from cicdctl.errors import StoreError
+from cicdctl.errors import StoreError, describe
 from cicdctl.model.values import Value
 from cicdctl.store.artifact_paths import check_path
 from cicdctl.store.copying import Cloner, sync_file_system
 from cicdctl.store.folder_stack import FolderStack, open_root
 from cicdctl.store.folders import make_private_folder
-from cicdctl.store.quarantine import describe
 from cicdctl.store.tree_copy import copy_entry
 
 DEFAULT_MAX_BYTES = 4_000_000_000

@@ -10,13 +10,12 @@ from pathlib import Path
 from shutil import rmtree
 from typing import TYPE_CHECKING
 
-from cicdctl.errors import StoreError
+from cicdctl.errors import StoreError, describe
 from cicdctl.model.values import Value
 from cicdctl.store.blobs import BlobStore, MissingBlob
 from cicdctl.store.cache import CacheStats, GcReport, Removal, ResultCache
 from cicdctl.store.dependency_cache import DependencyCaches
 from cicdctl.store.locks import lock
-from cicdctl.store.quarantine import describe
 from cicdctl.store.result_index import BadRow
 
 if TYPE_CHECKING:

@@ -62,10 +62,3 @@ class Quarantine:
     def _place(self, name: str) -> Path:
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         return self.folder / f"{stamp}-{os.urandom(4).hex()}-{name[:100]}"
-
-
-def describe(error: Exception) -> str:
-    """Say what went wrong without the errno of an OSError."""
-    strerror = getattr(error, "strerror", None)
-    name = getattr(error, "filename", None)
-    return f"{strerror}: '{name}'" if strerror and name else strerror or str(error)

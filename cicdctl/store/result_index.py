@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from cicdctl.errors import StoreError
+from cicdctl.errors import StoreError, describe
 from cicdctl.store.database_errors import quote_uri
 from cicdctl.store.folders import make_private_folder, refuse_network
 from cicdctl.store.locks import lock
-from cicdctl.store.quarantine import Quarantine, describe
+from cicdctl.store.quarantine import Quarantine
 
 if TYPE_CHECKING:
     import diskcache
