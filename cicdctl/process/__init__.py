@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cicdctl.process.pump import run_process
     from cicdctl.process.sandbox import SandboxSupport, choose_sandbox, path_folders, probe_sandbox
     from cicdctl.process.service import ServiceFailed, free_port, start_service
+    from cicdctl.process.shared_network import shared_network
     from cicdctl.process.spec import Exit, Limits, ProcessSpec, Sandbox
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "run_children",
     "run_interactive",
     "run_process",
+    "shared_network",
     "start_detached",
     "start_service",
     "sweep",
@@ -69,6 +71,7 @@ _HOMES = {
     "run_children": "children",
     "run_interactive": "children",
     "run_process": "pump",
+    "shared_network": "shared_network",
     "start_detached": "children",
     "start_service": "service",
     "sweep": "marks",

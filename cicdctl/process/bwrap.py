@@ -15,18 +15,18 @@ from cicdctl.process.spec import ProcessSpec, Sandbox
 
 # Programs and their libraries; on merged systems all but /usr and /etc are links into /usr.
 SYSTEM_FOLDERS = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/nix/store")
-_HOST_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+HOST_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def bwrap_program() -> str | None:
     """Where the operator's bubblewrap is; never looked for in a stage's PATH."""
-    return shutil.which("bwrap", path=os.environ.get("PATH", _HOST_PATH))
+    return shutil.which("bwrap", path=os.environ.get("PATH", HOST_PATH))
 
 
 def mount_arguments(sandbox: Sandbox) -> list[str]:
     """Arguments that build the file system and the namespaces, later ones over earlier ones."""
     args = ["--unshare-all", "--new-session", "--die-with-parent", "--cap-drop", "ALL"]
-    if sandbox.network:
+    if sandbox.network or sandbox.network_of is not None:
         args += ["--share-net"]
     for folder in SYSTEM_FOLDERS:
         path = Path(folder)
@@ -55,6 +55,23 @@ def _resolver_arguments() -> list[str]:
     return ["--ro-bind", str(target), str(target)]
 
 
+def _entering(sandbox: Sandbox) -> tuple[str, ...]:
+    """The program, if any, that takes bubblewrap into a network others are in; it becomes bubblewrap, no parent."""
+    if sandbox.network_of is None:
+        return ()
+    program = nsenter_program()
+    if program is None:
+        raise SandboxError("nsenter is not installed", hint="install util-linux")
+    # A network belongs to a user namespace: only from inside that one it may be entered without root.
+    names = (f"--{kind}=/proc/{sandbox.network_of}/ns/{kind}" for kind in ("user", "net"))
+    return (program, *names, "--preserve-credentials", "--")
+
+
+def nsenter_program() -> str | None:
+    """Where the program is that enters namespaces; never looked for in a stage's PATH."""
+    return shutil.which("nsenter", path=HOST_PATH)
+
+
 class Bwrap:
     """One bubblewrap around one program."""
 
@@ -74,10 +91,10 @@ class Bwrap:
         for name, value in {**spec.env, "CICD_MARK": spec.mark}.items():
             args += ["--setenv", name, value]
         self._write_args(args)
-        self.env = {"PATH": _HOST_PATH}
+        self.env = {"PATH": HOST_PATH}
         self.pass_fds = (self._args, self._status_out, self._block_out)
         fds = ["--args", str(self._args), "--json-status-fd", str(self._status_out), "--block-fd", str(self._block_out)]
-        self.argv: tuple[str, ...] = (program, *fds, "--", *spec.argv)
+        self.argv: tuple[str, ...] = (*_entering(spec.sandbox), program, *fds, "--", *spec.argv)
 
     def _write_args(self, args: Sequence[str]) -> None:
         block = b"".join(os.fsencode(arg) + b"\0" for arg in args)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,11 +18,17 @@ from cicdctl.process.spec import Exit, Limits, ProcessSpec, Sandbox
 
 _ASK_EVERY_S = 0.2
 _GRACE_S = 2.0
-_TAIL_BYTES = 2048
+_TAIL_BYTES = 4096
+_TAIL_LINES = 10
+# A service that cannot start mostly says so in less.
+_FIRST_LOOK_S = 0.1
 
 
 class ServiceFailed(CicdError):
-    """A service ended too early or did not become ready; the message carries its last lines."""
+    """A service ended too early or did not become ready.
+
+    The message carries its last lines as they came: mask it before anybody sees it.
+    """
 
 
 def free_port() -> int:
@@ -50,14 +55,18 @@ def start_service(
 ) -> Iterator[int]:
     """Run a service for the time of the `with` block, which begins when `ready` exits 0; gives its port.
 
-    `run` and `ready` are shell commands that see `PORT`. `ready` is tried every 200 ms; None means ready at
-    once. `on_output` is called in the service's own thread. `mark` is the stage's. At the end the service
-    has 2 s of grace. When `control` is cancelled, the waiting ends and the block begins.
+    `run` and `ready` are shell commands that see `PORT`. `ready` is tried every 200 ms; None means ready when
+    it still runs after 100 ms. `on_output` is called in the service's own thread, and never after the block.
+    `mark` is the stage's. At the end the service has 2 s of grace. When `control` is cancelled, the waiting
+    ends and the block begins. Without network, `sandbox` must come from `shared_network`.
 
-    Raises ServiceFailed when it ends too early or is not ready in time, SandboxError, NotAvailable.
+    Raises ServiceFailed when it ends too early or is not ready in time, and at the end of a block that raised
+    nothing when it has failed meanwhile; SandboxError, NotAvailable.
     """
-    if sandbox is not None and not sandbox.network:
-        raise NotAvailable("a service beside a stage with network = false")
+    if sandbox is not None and not sandbox.network and sandbox.network_of is None:
+        raise NotAvailable(
+            "a service beside a stage with network = false", hint="set network = true, or remove `services`"
+        )
     port = free_port()
     spec = ProcessSpec(
         argv=("/bin/sh", "-c", run),
@@ -73,6 +82,9 @@ def start_service(
     try:
         _wait_until_ready(life, name, ready, ready_timeout_s, control)
         yield port
+        is_cancelled = control is not None and control.reason is not None
+        if life.has_failed() and not is_cancelled:
+            raise life.error(name, "ended while its stage ran")
     finally:
         life.control.cancel("its stage has ended")
         life.join()
@@ -88,7 +100,7 @@ class _Life(threading.Thread):
         self.control = Control()
         self.exit: Exit | None = None
         self.failure: Exception | None = None
-        self.tail: deque[bytes] = deque(maxlen=8)
+        self.tail = b""
         self.ended = threading.Event()
 
     def run(self) -> None:
@@ -100,17 +112,26 @@ class _Life(threading.Thread):
             self.ended.set()
 
     def _take(self, chunk: bytes) -> None:
-        self.tail.append(chunk[-_TAIL_BYTES:])
+        self.tail = (self.tail + chunk[-_TAIL_BYTES:])[-_TAIL_BYTES:]
         self.on_output(chunk)
 
+    def has_failed(self) -> bool:
+        """Whether it has ended, by itself, and not well: a stage may stop its service."""
+        return self.ended.is_set() and (self.exit is None or self.exit.exit_code != 0)
+
+    def error(self, name: str, what: str) -> Exception:
+        """What to raise for its end, whatever that was."""
+        if self.failure is not None:
+            return self.failure
+        return ServiceFailed(f"service '{name}' {what}: {_describe(self.exit)}\n{self.last_lines()}".rstrip())
+
     def last_lines(self) -> str:
-        text = b"".join(self.tail)[-_TAIL_BYTES:].decode("utf-8", "replace")
-        return "\n".join(text.splitlines()[-10:])
+        """Whole lines only: of one that is cut, a masker would not know the secret any more."""
+        tail = self.tail if len(self.tail) < _TAIL_BYTES else self.tail.partition(b"\n")[2]
+        return "\n".join(tail.decode("utf-8", "replace").splitlines()[-_TAIL_LINES:])
 
 
-def _wait_until_ready(
-    life: _Life, name: str, ready: str | None, timeout_s: float, control: Control | None
-) -> None:
+def _wait_until_ready(life: _Life, name: str, ready: str | None, timeout_s: float, control: Control | None) -> None:
     end = time.monotonic() + timeout_s
     while ready is not None and not life.ended.is_set() and not _is_ready(life, ready, end):
         if control is not None and control.reason is not None:
@@ -119,11 +140,10 @@ def _wait_until_ready(
             break
         if time.monotonic() >= end:
             raise ServiceFailed(f"service '{name}' was not ready after {timeout_s:g} s\n{life.last_lines()}".rstrip())
-    if life.failure is not None:
-        raise life.failure
+    if ready is None:
+        life.ended.wait(_FIRST_LOOK_S)
     if life.ended.is_set():
-        how = _describe(life.exit)
-        raise ServiceFailed(f"service '{name}' ended before it was ready: {how}\n{life.last_lines()}".rstrip())
+        raise life.error(name, "ended before it was ready")
 
 
 def _is_ready(life: _Life, ready: str, end: float) -> bool:

@@ -28,7 +28,8 @@ class Sandbox(Value, frozen=True, kw_only=True):
     """What a sandboxed process may see; the system's programs are always readable.
 
     `writable` and `readonly` are absolute folders or files that exist; `hidden` are folders below
-    them that shall look empty. Without `network` there is only a loopback device, which needs bwrap.
+    them that shall look empty. Without `network` there is only a loopback device, which needs bwrap; it
+    is the one of the process `network_of` where that is given (see `shared_network`).
     """
 
     level: Literal["bwrap", "landlock"] = "bwrap"
@@ -36,6 +37,7 @@ class Sandbox(Value, frozen=True, kw_only=True):
     readonly: tuple[Path, ...] = ()
     hidden: tuple[Path, ...] = ()
     network: bool = False
+    network_of: int | None = None
 
 
 class ProcessSpec(Value, frozen=True, kw_only=True):

@@ -9,9 +9,19 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec.structs import replace
 
 from cicdctl.errors import NotAvailable
-from cicdctl.process import Control, Sandbox, ServiceFailed, free_port, start_service
+from cicdctl.process import (
+    Control,
+    Sandbox,
+    ServiceFailed,
+    free_port,
+    path_folders,
+    probe_sandbox,
+    shared_network,
+    start_service,
+)
 
 if TYPE_CHECKING:
     from conftest import Stage
@@ -21,7 +31,7 @@ import socket, sys, os, time
 server = socket.create_server(("127.0.0.1", int(os.environ["PORT"])))
 print("listening", flush=True)
 while True: server.accept()[0].close()'"""
-READY = f"exec {sys.executable} -c 'import os, socket; socket.create_connection((\"127.0.0.1\", int(os.environ[\"PORT\"])), 1)'"
+READY = f'exec {sys.executable} -c \'import os, socket; socket.create_connection(("127.0.0.1", int(os.environ["PORT"])), 1)\''
 
 
 def given(stage: Stage, **more: Any) -> dict[str, Any]:
@@ -97,12 +107,96 @@ def test_exception_in_the_stage_ends_the_service(stage: Stage) -> None:
     assert stage.alive() == []
 
 
+def test_without_ready_a_service_that_dies_at_once_fails(stage: Stage) -> None:
+    with (
+        pytest.raises(ServiceFailed, match="service 'db' ended before it was ready: exit status 3\nno disk"),
+        start_service(run="echo no disk >&2; exit 3", **given(stage)),
+    ):
+        raise AssertionError("the stage must not start")
+
+
+def test_service_that_dies_under_its_stage_fails(stage: Stage) -> None:
+    with (
+        pytest.raises(ServiceFailed, match="service 'db' ended while its stage ran: signal 9\nhalf way"),
+        start_service(run="echo half way; while [ ! -e stop ]; do sleep 0.01; done; kill -9 $$", **given(stage)) as _,
+    ):
+        assert stage.run("touch stop; sleep 0.3").exit_code == 0
+
+
+def test_stage_may_stop_its_service(stage: Stage) -> None:
+    with start_service(run="while [ ! -e stop ]; do sleep 0.01; done", **given(stage)):
+        assert stage.run("touch stop; sleep 0.3").exit_code == 0
+
+
+def test_failure_of_the_stage_is_told_before_the_one_of_its_service(stage: Stage) -> None:
+    with pytest.raises(KeyError), start_service(run="sleep 0.15; exit 1", **given(stage)):
+        time.sleep(0.4)
+        raise KeyError
+
+
+def test_no_output_comes_after_the_block(stage: Stage) -> None:
+    """So what masks it can be flushed then."""
+    chunks: list[bytes] = []
+    more = {**given(stage), "on_output": chunks.append}
+    with start_service(run="trap 'echo last; exit' TERM; echo first; while :; do sleep 0.01; done", **more):
+        stage.wait_for(lambda: chunks)
+    at_end = list(chunks)
+
+    shown = b"".join(at_end)
+    assert shown.startswith(b"first\n") and shown.endswith(b"last\n")
+    time.sleep(0.05)
+    assert chunks == at_end
+
+
+def test_only_whole_lines_are_told(stage: Stage) -> None:
+    """A masker would not know half a secret."""
+    with (
+        pytest.raises(ServiceFailed) as caught,
+        start_service(run=f'{sys.executable} -c \'print("secret" * 2000); print("end")\'; exit 1', **given(stage)),
+    ):
+        time.sleep(1)
+
+    assert caught.value.message.splitlines()[1:] == ["end"]
+
+
 def test_without_network_it_is_refused_by_name(stage: Stage) -> None:
     with (
-        pytest.raises(NotAvailable, match="network = false"),
+        pytest.raises(NotAvailable, match="network = false") as caught,
         start_service(run="sleep $TAG", sandbox=Sandbox(network=False), **given(stage)),
     ):
         raise AssertionError("it must not start")
+
+    assert caught.value.hint == "set network = true, or remove `services`"
+
+
+@pytest.mark.skipif(not probe_sandbox().bwrap, reason="no bubblewrap here, and without it nothing runs")
+def test_without_network_stage_and_service_share_a_loopback(stage: Stage, boxed: dict[str, Any]) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    client = f"exec {sys.executable} -c 'import os, socket; print(socket.create_connection"
+    outside = f"{sys.executable} -c 'import socket; socket.create_connection((\"192.0.2.1\", 9), 1)' 2>&1 | tail -1"
+    sandbox = replace(
+        boxed["sandbox"], readonly=path_folders(f"{os.path.dirname(sys.executable)}:{sys.base_prefix}/bin")
+    )
+    with (
+        shared_network(sandbox) as shared,
+        start_service(run=LISTEN, ready=READY, **given(stage), sandbox=shared) as port,
+    ):
+        with pytest.raises(OSError):
+            socket.create_connection(("127.0.0.1", port), 1)
+        ended = stage.run(f'{client}(("127.0.0.1", {port}), 1))\'', sandbox=shared)
+        assert (ended.exit_code, ended.sandbox) == (0, "bwrap"), stage.output
+        assert stage.run(outside, sandbox=shared).exit_code == 0
+        assert stage.output.endswith(b"Network is unreachable\n")
+        # A loopback of its own has no service on it.
+        assert stage.run(f'{client}(("127.0.0.1", {port}), 1))\'', sandbox=sandbox).exit_code == 1
+
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_sandbox_with_network_has_the_one_of_all() -> None:
+    sandbox = Sandbox(network=True)
+    with shared_network(sandbox) as shared:
+        assert shared is sandbox
 
 
 def test_free_ports_are_free() -> None:
