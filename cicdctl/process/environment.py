@@ -66,7 +66,10 @@ def build_environment(
 
 
 def find_toolchains(source: Mapping[str, str], real_home: Path | None = None) -> dict[str, str]:
-    """Return the toolchain roots that are set, or that exist where they are by default."""
+    """Return the toolchain roots that are set, or that exist where they are by default.
+
+    One that is the home of a person, or a folder above it, is none: a sandbox would show all that is in it.
+    """
     home = real_home or Path(source.get("HOME") or "/nonexistent")
     found: dict[str, str] = {}
     for name, default in TOOLCHAIN_ROOTS.items():
@@ -74,7 +77,31 @@ def find_toolchains(source: Mapping[str, str], real_home: Path | None = None) ->
             found[name] = source[name]
         elif (home / default).is_dir():
             found[name] = str(home / default)
-    return found
+    homes = (*find_homes(source), home)
+    return {name: root for name, root in found.items() if not holds_home(root, homes)}
+
+
+def toolchain_folders(source: Mapping[str, str], real_home: Path | None = None) -> tuple[Path, ...]:
+    """Return the toolchain roots that a sandbox can show: those that are there."""
+    roots = map(Path, find_toolchains(source, real_home).values())
+    return tuple(root for root in roots if root.is_absolute() and root.is_dir())
+
+
+def find_homes(source: Mapping[str, str]) -> tuple[Path, ...]:
+    """Return the folders that are somebody's home: by the environment `source`, and by our user's entry."""
+    import pwd
+
+    try:
+        registered = pwd.getpwuid(os.getuid()).pw_dir
+    except KeyError:
+        registered = ""
+    return tuple(Path(home) for home in (source.get("HOME"), registered) if home)
+
+
+def holds_home(folder: Path | str, homes: Iterable[Path]) -> bool:
+    """Whether a folder is one of the homes or lies above one, by whatever links it gets there."""
+    real = Path(os.path.realpath(folder))
+    return any(Path(os.path.realpath(home)).is_relative_to(real) for home in homes)
 
 
 def refused_names(names: Iterable[str]) -> list[str]:

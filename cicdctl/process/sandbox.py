@@ -11,6 +11,7 @@ from typing import Literal
 
 from cicdctl.model import Value
 from cicdctl.process.bwrap import SYSTEM_FOLDERS, bwrap_program, missing_bwrap, mount_arguments
+from cicdctl.process.environment import find_homes, holds_home
 from cicdctl.process.landlock import landlock_version
 from cicdctl.process.spec import Sandbox
 
@@ -107,8 +108,10 @@ def choose_sandbox(
 def path_folders(path: str) -> tuple[Path, ...]:
     """Folders of the operator's PATH that the system folders do not already show; a venv is shown whole.
 
-    Never call it with the PATH of a stage: that may name any folder of the host.
+    A home is never among them, nor a folder above one. Never call it with the PATH of a stage: that may name
+    any folder of the host.
     """
+    homes = find_homes(os.environ)
     found: dict[Path, None] = {}
     for part in path.split(":"):
         folder = Path(part)
@@ -116,5 +119,7 @@ def path_folders(path: str) -> tuple[Path, ...]:
         if not folder.is_absolute() or not real.is_dir() or real == Path("/"):
             continue
         if not any(real.is_relative_to(system) for system in SYSTEM_FOLDERS):
-            found[folder.parent if (folder.parent / "pyvenv.cfg").is_file() else folder] = None
+            shown = folder.parent if (folder.parent / "pyvenv.cfg").is_file() else folder
+            if not holds_home(shown, homes):
+                found[shown] = None
     return tuple(found)

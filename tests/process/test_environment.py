@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cicdctl.process import build_environment, refused_names
+from cicdctl.process import build_environment, path_folders, refused_names
+from cicdctl.process.environment import find_toolchains, toolchain_folders
 
 SOURCE = {
     "PATH": "/usr/bin:.:relative::/bin",
@@ -60,6 +62,45 @@ def test_toolchains_of_the_real_home_are_passed_when_they_exist(tmp_path: Path) 
         "MISE_DATA_DIR": f"{tmp_path}/.local/share/mise",
         "PYENV_ROOT": None,
     }
+
+
+def test_a_home_is_no_toolchain(tmp_path: Path) -> None:
+    """Whoever wrote `NVM_DIR=$HOME` would show a sandboxed stage everything that is there."""
+    home = tmp_path / "ada"
+    (home / ".rustup").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(home)
+    source = {
+        "HOME": str(home),
+        "NVM_DIR": str(home),
+        "PYENV_ROOT": f"{home}/",
+        "RBENV_ROOT": f"{home}/.rustup/..",
+        "VOLTA_HOME": str(tmp_path),
+        "ASDF_DATA_DIR": str(tmp_path / "link"),
+        "MISE_DATA_DIR": "/",
+        "SDKMAN_DIR": str(Path("~").expanduser()),
+    }
+
+    assert find_toolchains(source) == {"RUSTUP_HOME": f"{home}/.rustup"}
+    assert find_toolchains({"NVM_DIR": str(home)}, real_home=home) == {"RUSTUP_HOME": f"{home}/.rustup"}
+
+
+def test_sandbox_shows_toolchains_that_are_there(tmp_path: Path) -> None:
+    (tmp_path / ".nvm").mkdir()
+    source = {"HOME": str(tmp_path), "RUSTUP_HOME": "/nonexistent/rust", "PYENV_ROOT": "relative"}
+
+    assert toolchain_folders(source) == (tmp_path / ".nvm",)
+
+
+def test_a_home_in_path_is_not_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "venv/bin").mkdir(parents=True)
+    (tmp_path / "venv/pyvenv.cfg").touch()
+    path = f"{tmp_path}:{tmp_path.parent}:{tmp_path}/bin:{tmp_path}/venv/bin"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert path_folders(path) == (tmp_path / "bin", tmp_path / "venv")
+
+    monkeypatch.setenv("HOME", str(tmp_path / "venv"))
+    assert path_folders(path) == (tmp_path / "bin",)
 
 
 def test_operator_may_allow_names_but_not_those_of_git(tmp_path: Path) -> None:
