@@ -285,7 +285,9 @@ run = "grep product out && cat other"
 def test_fail_on_cache_miss(make_project):
     """With --fail-on-cache-miss nothing runs and the status is 7."""
     project = make_project(unit="true")
-    project.cicdctl("run", "build", "--fail-on-cache-miss").fails(7)
+    missed = project.cicdctl("run", "build", "--fail-on-cache-miss").fails(7)
+    assert 'stage "unit" is not in the cache' in missed.stderr
+    assert json.loads(project.cicdctl("show", "--json").passes().stdout)["run"]["verdict"] == "error"
     project.cicdctl("run", "build").passes()
     project.cicdctl("run", "build", "--fail-on-cache-miss").passes()
 

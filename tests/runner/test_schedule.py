@@ -71,3 +71,49 @@ def test_cancelling_ends_what_has_not_started():
     assert refusal is not None and refusal[0].verdict is Verdict.CANCELLED
     schedule.put(refusal[0], blocks=refusal[1])
     assert schedule.verdict() == (Verdict.CANCELLED, "by hand")
+
+
+@settings(max_examples=300, deadline=None)
+@given(plan=plans(), seed=st.randoms(use_true_random=False))
+def test_lost_artifacts_are_made_again_before_what_needs_them(plan, seed):
+    """Whatever is lost and whenever it is noticed: no stage is left out, and none counts twice."""
+    schedule = Schedule(plan, keep_going=True)
+    recorded: list[str] = []
+    remade: set[str] = set()
+    flying: list[PlannedStage] = []
+    while True:
+        while (planned := schedule.take()) is not None:
+            refusal = schedule.refusal(planned)
+            if refusal is not None:
+                if planned.id not in schedule.remaking:
+                    recorded.append(planned.id)
+                schedule.put(refusal[0], blocks=refusal[1])
+                continue
+            before = schedule.ancestors(planned)
+            assert all(name in schedule.results for name in before)
+            lost = [name for name in before if seed.random() < 0.3 and schedule.results[name].is_green]
+            problem = schedule.why_not_remade(lost, before=remade)
+            if lost and problem is None:
+                remade.update(lost)
+                schedule.remake(lost, planned)
+            elif lost:
+                if planned.id not in schedule.remaking:
+                    recorded.append(planned.id)
+                schedule.put(StageResult(stage=planned.id, verdict=Verdict.ERROR, reason=problem))
+            else:
+                flying.append(planned)
+        if not flying:
+            break
+        planned = flying.pop(seed.randrange(len(flying)))
+        if planned.id not in schedule.remaking:
+            recorded.append(planned.id)
+        schedule.put(StageResult(stage=planned.id, verdict=seed.choice((Verdict.PASSED, Verdict.FAILED))))
+    assert sorted(recorded) == sorted(planned.id for planned in plan.stages)
+    assert not schedule.remaking and len(schedule.results) == len(plan.stages)
+
+
+def test_a_run_with_a_stage_that_never_ended_is_no_pass():
+    """Whatever fault of ours leaves a stage out: the run is an error."""
+    stage = Stage(name="one", run=("true",))
+    plan = Plan(pipeline=Pipeline(name="build", stages=(stage,)), stages=(PlannedStage(id="one", stage=stage),))
+    assert Schedule(plan, keep_going=False).verdict() == (Verdict.ERROR, "not every stage has ended")
