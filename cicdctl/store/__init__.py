@@ -8,7 +8,6 @@ if TYPE_CHECKING:
     from cicdctl.store.backup import back_up_state, check_state, last_backup, restore_state
     from cicdctl.store.blobs import BlobStore
     from cicdctl.store.cache import CachedResult, ResultCache, open_cache
-    from cicdctl.store.dependency_cache import DependencyCaches
     from cicdctl.store.changes import (
         AttemptEnded,
         AttemptStarted,
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
         StageChanged,
         StageState,
     )
+    from cicdctl.store.dependency_cache import DependencyCaches
     from cicdctl.store.folders import network_file_system, refuse_network
     from cicdctl.store.locks import Lock, is_locked, lock
     from cicdctl.store.log_reader import LogReader
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from cicdctl.store.sqlite_history import GreenFloor
     from cicdctl.store.sqlite_state import OpenAttempt, SqliteState, open_state
     from cicdctl.store.state import StaleRunner, StateStore
+    from cicdctl.store.upkeep import keep_state
 
 _ROOM = "cicdctl.store."
 
@@ -58,6 +59,7 @@ _HOMES = {
     "back_up_state": "backup",
     "check_state": "backup",
     "is_locked": "locks",
+    "keep_state": "upkeep",
     "last_backup": "backup",
     "lock": "locks",
     "network_file_system": "folders",
@@ -93,6 +95,7 @@ __all__ = [
     "back_up_state",
     "check_state",
     "is_locked",
+    "keep_state",
     "last_backup",
     "lock",
     "network_file_system",

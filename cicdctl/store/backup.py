@@ -6,6 +6,7 @@ import os
 import shutil
 import sqlite3
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from cicdctl.errors import StoreError
@@ -21,10 +22,10 @@ from cicdctl.store.database_open import (
     share_folder,
 )
 from cicdctl.store.folders import create_private_file, make_private_folder, sync_folder
-from cicdctl.store.locks import Lock, lock, take_turn
+from cicdctl.store.locks import lock, take_turn
 from cicdctl.store.schema import APPLICATION_ID
 
-__all__ = ["back_up_state", "check_state", "last_backup", "restore_state"]
+__all__ = ["back_up_state", "back_up_when", "check_state", "last_backup", "restore_state"]
 
 
 def check_state(folder: Path) -> str:
@@ -42,13 +43,26 @@ def back_up_state(folder: Path, *, keep: int = 3) -> Path:
     path = folder / FILE
     if not path.exists():
         raise StoreError(f"there is no '{path}' to copy", hint="it is made by the first run")
+    made = back_up_when(folder, lambda: True, keep=keep, blocking=True)
+    assert made is not None
+    return made
+
+
+def back_up_when(folder: Path, is_due: Callable[[], bool], *, keep: int = 3, blocking: bool = False) -> Path | None:
+    """Make a backup as `back_up_state` does, if `is_due` says so while nobody else makes one.
+
+    None when it does not, and, unless `blocking`, when somebody else is at it.
+    """
     store = folder / BACKUP_FOLDER
     make_private_folder(store)
+    held = lock(store / "lock", blocking=blocking)
+    if held is None:
+        return None
     try:
-        with _alone(store):
-            return _copy(folder, store, keep)
+        with held:
+            return _copy(folder, store, keep) if is_due() else None
     except sqlite3.Error as error:
-        raise explain(error, path, "copied") from error
+        raise explain(error, folder / FILE, "copied") from error
     except OSError as error:
         raise StoreError(f"cannot write a backup to '{store}': {error.strerror}", hint="is the disk full?") from error
 
@@ -77,12 +91,6 @@ def restore_state(folder: Path, source: Path | None = None) -> Path:
         raise explain(error, chosen, "restored") from error
     except OSError as error:
         raise StoreError(f"cannot restore '{chosen}': {error.strerror}", hint=f"'{folder}' must be writable") from error
-
-
-def _alone(store: Path) -> Lock:
-    held = lock(store / "lock", blocking=True)
-    assert held is not None
-    return held
 
 
 def _copy(folder: Path, store: Path, keep: int) -> Path:

@@ -20,6 +20,14 @@ class DamagedState(StoreError):
         self.findings = findings
 
 
+class DiskFull(StoreError):
+    """Nothing was written because there is no room, or as much as nobody can tell apart from that."""
+
+
+# The log's shared memory cannot grow; a write fails for a quota.
+_NO_ROOM = (sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_WRITE)
+
+
 def explain(error: sqlite3.Error, path: Path, doing: str) -> StoreError:
     """Translate an SQLite error met while the file was `doing` (read, written, opened)."""
     code = getattr(error, "sqlite_errorcode", 0) & _PRIMARY
@@ -27,7 +35,7 @@ def explain(error: sqlite3.Error, path: Path, doing: str) -> StoreError:
         return DamagedState(path, f"{error}; integrity check: {check_file(path)}")
     message = f"'{path}' cannot be {doing}: {error}"
     if code == sqlite3.SQLITE_FULL:
-        return StoreError(f"the disk is full: {message}", hint="free some space, for example with `cicdctl cache gc`")
+        return DiskFull(f"the disk is full: {message}", hint="free some space, for example with `cicdctl cache gc`")
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_AUTH):
         return StoreError(message, hint=f"'{path.parent}' and the files in it must be yours to write")
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
@@ -36,7 +44,8 @@ def explain(error: sqlite3.Error, path: Path, doing: str) -> StoreError:
         )
     name = getattr(error, "sqlite_errorname", "")
     if code == sqlite3.SQLITE_IOERR:
-        return StoreError(f"{message} ({name})", hint="the disk is full, failing or gone: see `df`, `dmesg`")
+        kind = DiskFull if getattr(error, "sqlite_errorcode", 0) in _NO_ROOM else StoreError
+        return kind(f"{message} ({name})", hint="the disk is full, failing or gone: see `df`, `dmesg`")
     return StoreError(f"{message} ({name})" if name else message)
 
 

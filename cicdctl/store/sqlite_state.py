@@ -11,8 +11,10 @@ import msgspec
 from cicdctl.errors import StoreError
 from cicdctl.model import Attempt, Event, Run, RunFilter, RunState, RunSummary, StageResult, Value, Verdict
 from cicdctl.store import sqlite_history
+from cicdctl.store.ballast import release_ballast
 from cicdctl.store.changes import Change
 from cicdctl.store.database import Database
+from cicdctl.store.database_errors import DiskFull
 from cicdctl.store.database_open import open_database, open_reader
 from cicdctl.store.documents import clean, decode, encode
 from cicdctl.store.sqlite_changes import apply_change, read_run, write_event, write_run
@@ -57,6 +59,15 @@ class SqliteState:
 
     def apply(self, changes: Sequence[Change], *, run: int, epoch: int) -> None:
         """See `StateStore.apply`."""
+        try:
+            self._apply(changes, run, epoch)
+        except DiskFull:
+            # What has happened must be stored; only new runs are refused for want of room.
+            if not release_ballast(self._database.folder):
+                raise
+            self._apply(changes, run, epoch)
+
+    def _apply(self, changes: Sequence[Change], run: int, epoch: int) -> None:
         with self._database.transaction() as connection:
             current = read_run(connection, run)
             if current is None:
