@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 from typer.core import TyperGroup
@@ -15,6 +16,8 @@ from typer.core import TyperGroup
 from cicdctl.commands import COMMANDS, HIDDEN
 from cicdctl.errors import CicdError, UsageError
 from cicdctl.near_words import near_word
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 class LazyCommands(TyperGroup):
@@ -27,6 +30,24 @@ class LazyCommands(TyperGroup):
         """List the commands from their table, so that `--help` imports none of them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; what typer would end with status 1, or leaves unexplained, is told apart here."""
+        try:
+            return super().invoke(ctx)
+        except OSError as error:
+            if error.errno in _NO_ROOM:
+                raise CicdError(f"cannot write: {error.strerror}") from error
+            raise
+        except typer.Abort:  # Ctrl-C or Ctrl-D at a question
+            sys.exit(130)
+        except Exception as error:  # typer does not export the class for an option that does not exist
+            option = getattr(error, "option_name", None)
+            if any(option in parameter.opts for parameter in self.params):
+                raise UsageError(
+                    f'"{option}" goes before the command', hint=f"cicdctl {option} {ctx.invoked_subcommand} …"
+                ) from error
+            raise
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in self.commands:
@@ -76,11 +97,15 @@ def _show_version(wanted: bool) -> None:
 @app.callback()
 def options(
     ctx: typer.Context,
-    directory: Annotated[Path, typer.Option("-C", metavar="DIR", help="Work as if started in DIR.")] = Path(),
+    directory: Annotated[
+        Path, typer.Option("-C", metavar="DIR", show_default=False, help="Work as if started in DIR.")
+    ] = Path(),
     config: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Use this file instead of the commit's .cicd.toml.")
     ] = None,
-    verbose: Annotated[int, typer.Option("--verbose", "-v", count=True, help="Say more; -vv shows hook calls.")] = 0,
+    verbose: Annotated[
+        int, typer.Option("--verbose", "-v", count=True, show_default=False, help="Say more; -vv shows hook calls.")
+    ] = 0,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say only results and problems.")] = False,
     no_color: Annotated[bool, typer.Option("--no-color", help="No colours; NO_COLOR does the same.")] = False,
     version: Annotated[
@@ -101,8 +126,24 @@ def options(
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run one command; explain what the user can fix, admit what only we can."""
+    _open_missing_streams()
     try:
-        app(argv, prog_name="cicdctl")
+        _run(argv)
+    except BrokenPipeError:
+        # The reader of our output (`| head`) is gone; Python would complain again while it flushes at exit.
+        _silence(sys.stdout, sys.stderr)
+        sys.exit(141)
+
+
+def _run(argv: Sequence[str] | None) -> None:
+    try:
+        try:
+            app(argv, prog_name="cicdctl")
+        except SystemExit as ended:
+            if isinstance(ended.__context__, BrokenPipeError):
+                raise ended.__context__ from None  # typer has made status 1 of it
+            _flush()
+            raise
     except CicdError as error:
         from cicdctl.reports import problems
 
@@ -111,11 +152,33 @@ def main(argv: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
-        # The reader of our output (`| head`) is gone; Python would complain again while it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
+        raise
     except Exception:
         from cicdctl.reports import problems
 
         problems.bug(sys.argv if argv is None else list(argv))
         sys.exit(70)
+
+
+def _flush() -> None:
+    """Write out what is buffered while a failure can still become a status and a message."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _silence(sys.stdout)
+        raise CicdError(f"cannot write the output: {error.strerror}") from error
+
+
+def _silence(*streams: TextIO) -> None:
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in streams:
+        os.dup2(nowhere, stream.fileno())
+
+
+def _open_missing_streams() -> None:
+    """Open what was closed when we were started (`>&-`), or a database would get its number and be written to."""
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("r+", encoding="utf-8"))

@@ -12,7 +12,7 @@ from cicdctl.commands.opening import open_here
 from cicdctl.reports.artifacts import print_artifacts
 from cicdctl.reports.choice import install_warnings
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command(epilog="Example: cicdctl artifacts 42 build --to ./out")

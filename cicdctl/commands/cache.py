@@ -6,11 +6,13 @@ from typing import Annotated
 
 import typer
 
-from cicdctl.commands.opening import open_here
+from cicdctl.commands.opening import confirm, open_here
 from cicdctl.reports.caches import print_cleared, print_gc, print_stats, print_verified
 from cicdctl.reports.choice import install_warnings
 
-app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Look at the cache, and make room.")
+app = typer.Typer(
+    add_completion=False, rich_markup_mode=None, no_args_is_help=True, help="Look at the cache, and make room."
+)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
@@ -45,8 +47,8 @@ def clear(
     """Forget every cached result and artifact of this repository."""
     with open_here(ctx) as project:
         install_warnings(project)
-        if not yes:
-            typer.confirm(f"Forget everything in {project.cache_folder}?", abort=True, err=True)
+        if not yes and not confirm(f'Forget everything in "{project.cache_folder}"?'):
+            raise typer.Exit(5)
         raise typer.Exit(print_cleared(project))
 
 

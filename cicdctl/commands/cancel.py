@@ -13,14 +13,14 @@ from cicdctl.reports.output import print_lines
 from cicdctl.runner.cancel import cancel_run
 from cicdctl.runner.selection import find_run
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command()
 def cancel(
     ctx: typer.Context,
     run: Annotated[str, typer.Argument(help="Number of the run.", autocompletion=complete_run)],
-    reason: Annotated[str, typer.Option(help="Shown with the run.")] = "cancelled by hand",
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Shown with the run.")] = "cancelled by hand",
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it has ended.")] = True,
 ) -> None:
     """End a run that is going on: its stages are asked to end, then killed."""

@@ -10,7 +10,9 @@ from cicdctl.commands.opening import open_here
 from cicdctl.reports.choice import install_warnings
 from cicdctl.reports.configuration import print_config, print_schema, print_validation
 
-app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Check and show the configuration.")
+app = typer.Typer(
+    add_completion=False, rich_markup_mode=None, no_args_is_help=True, help="Check and show the configuration."
+)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 

@@ -11,7 +11,7 @@ from cicdctl.reports.choice import install_warnings
 from cicdctl.reports.health import print_findings
 from cicdctl.runner.doctor import examine
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command()

@@ -12,7 +12,7 @@ from cicdctl.reports.choice import install_warnings
 from cicdctl.reports.plans import print_explanation
 from cicdctl.runner import RunRequest, explain_stage
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command(epilog="Example: cicdctl explain build unit")
@@ -21,7 +21,9 @@ def explain(
     pipeline: Annotated[str, typer.Argument(help="Pipeline.", autocompletion=complete_pipeline)],
     stage: Annotated[str, typer.Argument(help="Stage, or one cell of its matrix.", autocompletion=complete_stage)],
     revision: Annotated[str, typer.Argument(help="Commit, branch or tag. Default: the working tree.")] = "",
-    param: Annotated[list[str] | None, typer.Option("--param", "-p", metavar="NAME=VALUE")] = None,
+    param: Annotated[
+        list[str] | None, typer.Option("--param", "-p", metavar="NAME=VALUE", help="Set a parameter; repeatable.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Say which component of the key differs from the nearest earlier pass of a stage."""

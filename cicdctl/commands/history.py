@@ -22,9 +22,11 @@ def history(
     pipeline: Annotated[
         str | None, typer.Argument(help="Only this pipeline.", autocompletion=complete_pipeline)
     ] = None,
-    verdict: Annotated[Verdict | None, typer.Option(help="Only runs that ended so.")] = None,
+    verdict: Annotated[
+        Verdict | None, typer.Option(metavar="VERDICT", help=f"Only runs that ended so: {', '.join(Verdict)}.")
+    ] = None,
     commit: Annotated[str | None, typer.Option(metavar="REV", help="Only runs of this commit.")] = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="At most so many.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", "-n", metavar="N", min=1, max=10_000, help="At most so many.")] = 20,
     before: Annotated[int | None, typer.Option(metavar="RUN", help="Only runs before this number.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:

@@ -8,7 +8,7 @@ import typer
 
 from cicdctl.reports.configuration import print_init
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command()

@@ -8,10 +8,11 @@ import typer
 
 from cicdctl.commands.names import complete_run, complete_stage
 from cicdctl.commands.opening import open_here
-from cicdctl.reports.choice import install_warnings
-from cicdctl.reports.logs import LogView, print_log
+from cicdctl.reports.choice import install_warnings, wants_color
+from cicdctl.reports.log_lines import LogView
+from cicdctl.reports.logs import print_log
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command(
@@ -28,9 +29,11 @@ def logs(
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Go on as the log grows, until the stage ends.")
     ] = False,
-    tail: Annotated[int | None, typer.Option("--tail", "-n", min=1, help="Only the last lines.")] = None,
+    tail: Annotated[int | None, typer.Option("--tail", "-n", metavar="N", min=1, help="Only the last lines.")] = None,
     grep: Annotated[str | None, typer.Option(metavar="TEXT", help="Only lines that hold this text.")] = None,
-    attempt: Annotated[int | None, typer.Option(min=1, help="The log of this attempt. Default: the last.")] = None,
+    attempt: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="The log of this attempt. Default: the last.")
+    ] = None,
     raw: Annotated[bool, typer.Option("--raw", help="The bytes as they came, escape sequences and all.")] = False,
     path: Annotated[bool, typer.Option("--path", help="Print where the log is.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
@@ -38,5 +41,14 @@ def logs(
     """Print the log of a stage, secrets masked, terminal tricks removed."""
     with open_here(ctx) as project:
         install_warnings(project)
-        view = LogView(follow=follow, tail=tail, grep=grep, attempt=attempt, raw=raw, path=path, json=json)
+        view = LogView(
+            follow=follow,
+            tail=tail,
+            grep=grep,
+            attempt=attempt,
+            raw=raw,
+            path=path,
+            json=json,
+            color=wants_color(project),
+        )
         raise typer.Exit(print_log(project, run, stage, view))

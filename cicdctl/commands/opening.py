@@ -1,8 +1,9 @@
-"""What commands share: opening the project around them, and reading `NAME=VALUE`."""
+"""What commands share: opening the project around them, and reading what options say."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 
 import typer
 
@@ -16,6 +17,13 @@ def open_here(ctx: typer.Context) -> Project:
     return open_project(ctx.obj, trace=trace if ctx.obj.verbosity >= 2 else None)
 
 
+def confirm(question: str) -> bool:
+    """Ask on the terminal; no is the default. Raises UsageError where nobody can answer."""
+    if not sys.stdin.isatty():
+        raise UsageError("nobody can be asked here, since stdin is no terminal", hint="--yes does not ask")
+    return typer.confirm(question, err=True)
+
+
 def params_of(texts: Sequence[str]) -> dict[str, str]:
     """Read `NAME=VALUE` options. Raises UsageError for one without `=`."""
     params = {}
@@ -25,3 +33,10 @@ def params_of(texts: Sequence[str]) -> dict[str, str]:
             raise UsageError(f'--param wants NAME=VALUE, not "{text}"')
         params[name] = value
     return params
+
+
+def refuse_options(beside: str, options: Mapping[str, object]) -> None:
+    """Raise UsageError for the first option that is given although it would have no effect beside another."""
+    for name, value in options.items():
+        if value:
+            raise UsageError(f"{name} cannot be used with {beside}", hint="cicdctl show RUN --json tells of any run")

@@ -12,7 +12,7 @@ from cicdctl.reports.choice import install_warnings
 from cicdctl.reports.plans import print_forecast
 from cicdctl.runner import RunRequest, forecast
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command(epilog="Example: cicdctl plan build --graph")
@@ -20,8 +20,12 @@ def plan(
     ctx: typer.Context,
     pipeline: Annotated[str, typer.Argument(help="Pipeline to look at.", autocompletion=complete_pipeline)],
     revision: Annotated[str, typer.Argument(help="Commit, branch or tag. Default: the working tree.")] = "",
-    param: Annotated[list[str] | None, typer.Option("--param", "-p", metavar="NAME=VALUE")] = None,
-    stage: Annotated[list[str] | None, typer.Option("--stage", "-s", help="Only this stage and what it needs.")] = None,
+    param: Annotated[
+        list[str] | None, typer.Option("--param", "-p", metavar="NAME=VALUE", help="Set a parameter; repeatable.")
+    ] = None,
+    stage: Annotated[
+        list[str] | None, typer.Option("--stage", "-s", metavar="STAGE", help="Only this stage and what it needs.")
+    ] = None,
     start: Annotated[str | None, typer.Option("--from", metavar="STAGE", help="Begin at this stage.")] = None,
     until: Annotated[str | None, typer.Option("--until", metavar="STAGE", help="End after this stage.")] = None,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="As if nothing were cached.")] = False,
@@ -40,4 +44,4 @@ def plan(
     )
     with open_here(ctx) as project:
         install_warnings(project)
-        raise typer.Exit(print_forecast(forecast(project, request), json=json, graph=graph))
+        raise typer.Exit(print_forecast(project, request, forecast(project, request), json=json, graph=graph))

@@ -9,9 +9,11 @@ import typer
 
 from cicdctl.commands.opening import open_here
 from cicdctl.reports.choice import install_warnings
-from cicdctl.reports.plugins import change_plugin, print_new, print_plugins
+from cicdctl.reports.plugins import install_plugin, print_new, print_plugins, remove_plugin
 
-app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="List, install, remove and start plugins.")
+app = typer.Typer(
+    add_completion=False, rich_markup_mode=None, no_args_is_help=True, help="List, install, remove and start plugins."
+)
 
 
 @app.command("list")
@@ -27,13 +29,13 @@ def list_plugins(
 @app.command()
 def install(target: Annotated[str, typer.Argument(help="Distribution, or a folder that holds one.")]) -> None:
     """Install a plugin into the environment cicdctl runs in, with pip."""
-    raise typer.Exit(change_plugin("install", target))
+    raise typer.Exit(install_plugin(target))
 
 
 @app.command()
-def remove(name: Annotated[str, typer.Argument(help="Name of the distribution.")]) -> None:
+def remove(name: Annotated[str, typer.Argument(help="Name of the plugin, or of its distribution.")]) -> None:
     """Remove a plugin from the environment cicdctl runs in, with pip."""
-    raise typer.Exit(change_plugin("remove", name))
+    raise typer.Exit(remove_plugin(name))
 
 
 @app.command()

@@ -14,7 +14,7 @@ from cicdctl.runner import run_pipeline
 from cicdctl.runner.again import request_again
 from cicdctl.runner.selection import find_run
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command(epilog="Example: cicdctl rerun 42 --failed")
@@ -27,11 +27,15 @@ def rerun(
         bool, typer.Option("--failed", help="Keep what passed in it, even what is never cached.")
     ] = False,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Run every stage.")] = False,
-    jobs: Annotated[int, typer.Option("--jobs", "-j", min=0, help="Stages at once. Default 0: one per core.")] = 0,
+    jobs: Annotated[
+        int,
+        typer.Option(
+            "--jobs", "-j", metavar="N", min=0, show_default=False, help="Stages at once. Default: one per core."
+        ),
+    ] = 0,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document at the end.")] = False,
 ) -> None:
     """Run the same pipeline on the same commit again, as a new run."""
-    with open_here(ctx) as project:
-        install_reports(project, json=json)
+    with open_here(ctx) as project, install_reports(project, json=json):
         request = request_again(find_run(project, run).run, failed=failed, no_cache=no_cache, jobs=jobs)
         raise typer.Exit(exit_status(run_pipeline(project, request)))

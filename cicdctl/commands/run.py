@@ -8,12 +8,12 @@ from typing import Annotated
 import typer
 
 from cicdctl.commands.names import complete_pipeline, complete_stage
-from cicdctl.commands.opening import open_here, params_of
+from cicdctl.commands.opening import open_here, params_of, refuse_options
 from cicdctl.reports.choice import install_reports, install_warnings
 from cicdctl.reports.ending import exit_status
 from cicdctl.runner import RunRequest, run_pipeline
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command(
@@ -30,11 +30,18 @@ def run(
     ] = None,
     stage: Annotated[
         list[str] | None,
-        typer.Option("--stage", "-s", help="Only this stage and what it needs.", autocompletion=complete_stage),
+        typer.Option(
+            "--stage", "-s", metavar="STAGE", help="Only this stage and what it needs.", autocompletion=complete_stage
+        ),
     ] = None,
     start: Annotated[str | None, typer.Option("--from", metavar="STAGE", help="Begin at this stage.")] = None,
     until: Annotated[str | None, typer.Option("--until", metavar="STAGE", help="End after this stage.")] = None,
-    jobs: Annotated[int, typer.Option("--jobs", "-j", min=0, help="Stages at once. Default 0: one per core.")] = 0,
+    jobs: Annotated[
+        int,
+        typer.Option(
+            "--jobs", "-j", metavar="N", min=0, show_default=False, help="Stages at once. Default: one per core."
+        ),
+    ] = 0,
     keep_going: Annotated[
         bool, typer.Option("--keep-going", "-k", help="Go on with what does not need a failed stage.")
     ] = False,
@@ -65,25 +72,29 @@ def run(
         no_cache=no_cache,
         fail_on_cache_miss=fail_on_cache_miss,
     )
+    files = {"--events": events, "--junit": junit}
     with open_here(ctx) as project:
         # What each of these needs is imported only for it: the run that finds everything cached is the common one.
         if dry_run:
             from cicdctl.reports.plans import print_forecast
             from cicdctl.runner import forecast
 
+            refuse_options("--dry-run", {"--detach": detach, **files})
             install_warnings(project)
-            raise typer.Exit(print_forecast(forecast(project, request), json=json, graph=False))
+            raise typer.Exit(print_forecast(project, request, forecast(project, request), json=json, graph=False))
         if ".." in revision:
             from cicdctl.reports.ranges import print_range
             from cicdctl.runner import run_range
 
+            refuse_options("a range", {"--detach": detach, **files})
             install_warnings(project)
             raise typer.Exit(print_range(run_range(project, request), json=json))
         if detach:
             from cicdctl.reports.output import print_started
             from cicdctl.runner import start_detached_run
 
+            refuse_options("--detach", files)
             install_warnings(project)
             raise typer.Exit(print_started(start_detached_run(project, request), json=json))
-        install_reports(project, json=json, events=events, junit=junit)
-        raise typer.Exit(exit_status(run_pipeline(project, request)))
+        with install_reports(project, json=json, events=events, junit=junit):
+            raise typer.Exit(exit_status(run_pipeline(project, request)))

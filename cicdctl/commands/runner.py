@@ -11,12 +11,11 @@ from cicdctl.reports.choice import install_reports
 from cicdctl.reports.ending import exit_status
 from cicdctl.runner import resume_begun
 
-app = typer.Typer(rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command(hidden=True)
 def runner(ctx: typer.Context, run: Annotated[int, typer.Argument(help="Number of the run.")]) -> None:
     """Carry out a run that is queued."""
-    with open_here(ctx) as project:
-        install_reports(project)
+    with open_here(ctx) as project, install_reports(project):
         raise typer.Exit(exit_status(resume_begun(project, run)))

@@ -12,7 +12,10 @@ from cicdctl.reports.choice import install_warnings
 from cicdctl.reports.secrets import forget_secret, print_secrets, store_secret
 
 app = typer.Typer(
-    rich_markup_mode=None, no_args_is_help=True, help="Keep values that only the stages that name them see."
+    add_completion=False,
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    help="Keep values that only the stages that name them see.",
 )
 
 

@@ -8,14 +8,16 @@ from pathlib import Path
 from cicdctl.errors import StoreError
 from cicdctl.project import Project
 from cicdctl.reports.output import print_document, print_lines, print_table
+from cicdctl.reports.stage_names import check_stage
 from cicdctl.reports.text import quoted
 from cicdctl.runner.selection import find_run, find_stage
-from cicdctl.units import format_size
+from cicdctl.units import count, format_size
 
 
 def print_artifacts(project: Project, run: str, stage: str, *, to: Path | None, json: bool) -> int:
     """List artifacts, or write them below `to`. Returns exit status 0. Raises StoreError when they are gone."""
     summary = find_run(project, run)
+    check_stage(summary, stage)
     results = [find_stage(summary, stage)] if stage else list(summary.stages)
     found = [
         (result.stage, artifact)
@@ -43,7 +45,7 @@ def print_artifacts(project: Project, run: str, stage: str, *, to: Path | None, 
         print_document("artifacts", {"run": summary.run.number, "artifacts": rows})
     elif to is not None:
         size = format_size(sum(artifact.size_bytes for _, artifact in found))
-        print_lines([f"{len(found)} artifacts of #{summary.run.number}, {size}, written to {to}"])
+        print_lines([f'{count(len(found), "artifact")} of #{summary.run.number}, {size}, written to "{to}"'])
     elif not found:
         print_lines([f"run #{summary.run.number} left no artifacts"])
     else:

@@ -16,16 +16,17 @@ from cicdctl.planning import check_needs
 from cicdctl.project import CONFIG_NAME, Invocation, Project, open_project
 from cicdctl.reports.output import print_document, print_lines, print_table
 from cicdctl.reports.text import quoted
+from cicdctl.units import count
 
 
 def print_validation(invocation: Invocation, revision: str, *, json: bool) -> int:
     """Check a file and print every problem. Returns 0, or 2 with `json`; raises ConfigError otherwise."""
     source, data = _read(invocation, revision)
     problems: tuple[str, ...] = ()
-    count = 0
+    found = 0
     try:
         config = read_config(data, source=source)
-        count = len(config.pipelines)
+        found = len(config.pipelines)
         problems = tuple(problem for pipeline in config.pipelines for problem in check_needs(pipeline))
         problems += tuple(missing.tell() for missing in missing_names(config.document, invocation.environ))
         problems = tuple(f"{source}: {problem}" for problem in problems)
@@ -36,7 +37,7 @@ def print_validation(invocation: Invocation, revision: str, *, json: bool) -> in
         return 2 if problems else 0
     if problems:
         raise ConfigError(problems)
-    print_lines([f"{source} is valid: {count} pipeline{'' if count == 1 else 's'}"])
+    print_lines([f"{source} is valid: {count(found, 'pipeline')}"])
     return 0
 
 

@@ -8,6 +8,8 @@ from typing import Any
 import msgspec
 
 from cicdctl.model import Run, RunSummary, StageResult
+from cicdctl.reports.lines import elapsed_s
+from cicdctl.reports.text import quoted
 
 VERSION = 1
 
@@ -23,7 +25,7 @@ def run_document(summary: RunSummary) -> dict[str, Any]:
 
 
 def run_fields(run: Run) -> dict[str, Any]:
-    """A run without its stages. Times are Unix seconds, `seconds` its duration."""
+    """A run without its stages. Times are Unix seconds, `seconds` its duration, so far when it goes on."""
     return {
         "number": run.number,
         "pipeline": run.pipeline,
@@ -41,7 +43,7 @@ def run_fields(run: Run) -> dict[str, Any]:
         "created_at": run.created_at,
         "started_at": run.started_at,
         "finished_at": run.finished_at,
-        "seconds": round(run.seconds, 3),
+        "seconds": round(elapsed_s(run), 3),
     }
 
 
@@ -66,8 +68,21 @@ def stage_document(result: StageResult) -> dict[str, Any]:
         },
         "outputs": dict(result.outputs),
         "summary": result.summary,
-        "tests": msgspec.to_builtins(result.tests) if result.tests else None,
+        "tests": every_field(result.tests) if result.tests else None,
         "coverage_percent": round(result.coverage.percent, 2) if result.coverage else None,
-        "attempts": [msgspec.to_builtins(attempt) for attempt in result.attempts],
+        "attempts": [every_field(attempt) for attempt in result.attempts],
         "warnings": list(result.warnings),
     }
+
+
+def every_field(value: Any) -> Any:
+    """Turn a value into what JSON knows, also those of its fields that are as by default."""
+    if isinstance(value, msgspec.Struct):
+        return {name: every_field(part) for name, part in msgspec.structs.asdict(value).items()}
+    if isinstance(value, Mapping):
+        return {str(name): every_field(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [every_field(part) for part in value]
+    if isinstance(value, bytes):
+        return quoted(value, limit=5000)
+    return value

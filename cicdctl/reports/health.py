@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import msgspec
-
+from cicdctl.reports.document import every_field
 from cicdctl.reports.output import print_document, print_lines
 from cicdctl.reports.text import quoted
 from cicdctl.runner.doctor import Finding
@@ -17,7 +16,7 @@ def print_findings(findings: Iterable[Finding], *, json: bool) -> int:
     """Print each finding with what to do. Returns 3 when one is a fault, else 0."""
     found = list(findings)
     if json:
-        print_document("doctor", {"findings": msgspec.to_builtins(found)})
+        print_document("doctor", {"findings": every_field(found)})
     else:
         width = max(len(finding.subject) for finding in found)
         for finding in found:

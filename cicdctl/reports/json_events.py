@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -12,6 +14,7 @@ import msgspec
 from cicdctl.model import Plan, Run, RunSummary, StageResult
 from cicdctl.plugin_api import hookimpl
 from cicdctl.reports.document import run_document, stage_document, versioned
+from cicdctl.reports.output import Voice
 
 EventSink = Callable[[Mapping[str, Any]], object]
 
@@ -44,6 +47,9 @@ class EventReport:
     def cicdctl_warning(self, text: str) -> None:
         self._tell("warning", text=text)
 
+    def close(self) -> None:
+        """Keep the sink open: it belongs to whoever gave it."""
+
     def _tell(self, kind: str, **facts: Any) -> None:
         with self._lock:
             self._sink({"event": kind, "at": round(time.time(), 3), **facts})
@@ -54,14 +60,24 @@ class DocumentReport(EventReport):
 
     def __init__(self) -> None:
         self._events: list[Mapping[str, Any]] = []
+        self._voice = Voice(sys.stdout)
         super().__init__(self._events.append)
 
     @hookimpl
     def cicdctl_run_finished(self, summary: RunSummary) -> None:
         super().cicdctl_run_finished(summary)
-        print(versioned("run", {**run_document(summary), "events": self._events}), flush=True)
+        self._voice.say(versioned("run", {**run_document(summary), "events": self._events}))
+
+    def close(self) -> None:
+        """Raise BrokenPipeError when nobody has read the document."""
+        self._voice.close()
 
 
 def line_sink(write: Callable[[str], object]) -> EventSink:
-    """Return a sink that writes each event as one line of JSON."""
-    return lambda event: write(msgspec.json.encode({"version": 1, **event}).decode() + "\n")
+    """Return a sink that writes each event as one line of JSON, as long as somebody reads them."""
+
+    def sink(event: Mapping[str, Any]) -> None:
+        with suppress(BrokenPipeError):
+            write(msgspec.json.encode({"version": 1, **event}).decode() + "\n")
+
+    return sink

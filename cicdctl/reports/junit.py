@@ -4,49 +4,65 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from cicdctl.errors import UsageError
 from cicdctl.model import RunSummary, StageResult, Verdict
 from cicdctl.plugin_api import hookimpl
+from cicdctl.reports.lines import ALLOWED
 from cicdctl.reports.text import clean_line
 
 
 class JunitReport:
-    """Writes `path` when the run has ended, replacing what was there."""
+    """Writes `path` when the run has ended, replacing what was there; its folder is made when need be.
+
+    Raises UsageError at once when that will not be possible.
+    """
 
     def __init__(self, path: Path) -> None:
+        path = path.resolve()
         self._path = path
+        # A pipe or device is written to; what is a file, or not there yet, is replaced as a whole.
+        self._aside = path.with_name(path.name + ".part") if path.is_file() or not path.exists() else path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self._aside.open("wb")
+        except OSError as error:
+            raise UsageError(f'--junit: cannot write "{path}": {error.strerror}') from error
 
     @hookimpl
     def cicdctl_run_finished(self, summary: RunSummary) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        aside = self._path.with_name(self._path.name + ".part")
-        aside.write_bytes(junit_xml(summary))
-        aside.replace(self._path)
+        with self._file:
+            self._file.write(junit_xml(summary))
+        if self._aside != self._path:
+            self._aside.replace(self._path)
+
+    def close(self) -> None:
+        """Leave nothing half done behind when the run has not ended."""
+        if not self._file.closed:
+            self._file.close()
+            if self._aside != self._path:
+                self._aside.unlink(missing_ok=True)
 
 
 def junit_xml(summary: RunSummary) -> bytes:
     """Return the run as JUnit XML in UTF-8."""
     from xml.etree import ElementTree
 
-    broken = (Verdict.FAILED, Verdict.TIMED_OUT)
+    tags = [_tag(result) for result in summary.stages]
     suite = ElementTree.Element(
         "testsuite",
         name=f"cicdctl {summary.run.pipeline}",
-        tests=str(len(summary.stages)),
-        failures=str(sum(result.verdict in broken for result in summary.stages)),
-        errors=str(sum(result.verdict is Verdict.ERROR for result in summary.stages)),
-        skipped=str(sum(result.verdict is Verdict.SKIPPED for result in summary.stages)),
+        tests=str(len(tags)),
+        failures=str(tags.count("failure")),
+        errors=str(tags.count("error")),
+        skipped=str(tags.count("skipped")),
         time=f"{summary.run.seconds:.3f}",
     )
-    for result in summary.stages:
-        name = f"{summary.run.pipeline}"
+    for result, tag in zip(summary.stages, tags, strict=True):
         case = ElementTree.SubElement(
-            suite, "testcase", classname=name, name=result.stage, time=f"{result.seconds:.3f}"
+            suite, "testcase", classname=summary.run.pipeline, name=result.stage, time=f"{result.seconds:.3f}"
         )
-        tag = _TAGS.get(result.verdict)
         if tag is not None:
-            ElementTree.SubElement(case, tag, message=clean_line(result.reason or result.verdict.value)).text = _text(
-                result
-            )
+            ElementTree.SubElement(case, tag, message=_message(result)).text = _text(result)
     root = ElementTree.Element("testsuites")
     root.append(suite)
     data: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
@@ -61,6 +77,16 @@ _TAGS = {
     Verdict.CANCELLED: "skipped",
     Verdict.SKIPPED: "skipped",
 }
+
+
+def _tag(result: StageResult) -> str | None:
+    # Readers of JUnit know no allowed failure, and a <failure> would make them red.
+    return "skipped" if result.allowed_failure else _TAGS.get(result.verdict)
+
+
+def _message(result: StageResult) -> str:
+    reason = clean_line(result.reason or result.verdict.value)
+    return f"{ALLOWED}: {reason}" if result.allowed_failure else reason
 
 
 def _text(result: StageResult) -> str:

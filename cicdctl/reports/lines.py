@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 
 from cicdctl.model import Run, RunSummary, StageResult, Verdict
 from cicdctl.reports.text import quoted
-from cicdctl.units import format_duration, format_size
+from cicdctl.units import count, format_duration, format_size
+
+ALLOWED = "allowed to fail"
 
 STYLES = {
     "passed": "green",
@@ -48,9 +51,32 @@ def word(result: StageResult) -> str:
     return "cached" if result.cached else result.verdict.value
 
 
-def stage_line(result: StageResult, *, width: int) -> str:
-    """`unit      passed    3.2s  12 tests` with the name padded to `width`."""
-    return f"{result.stage:<{width}}  {word(result):<9}  {stage_note(result)}".rstrip()
+def style_of(result: StageResult) -> str:
+    """The style of that word: an allowed failure is no red one."""
+    return "yellow" if result.allowed_failure else STYLES[word(result)]
+
+
+def run_style(run: Run) -> str:
+    """The style of a run's last line."""
+    return STYLES[run.verdict.value] if run.verdict else "bold"
+
+
+def elapsed_s(run: Run) -> float:
+    """How long a run took, or has taken so far; 0 before it started."""
+    if run.started_at is None or run.finished_at is not None:
+        return run.seconds
+    return max(0.0, time.time() - run.started_at)
+
+
+def plain_words(text: str, style: str) -> str:
+    """Paint nothing."""
+    return text
+
+
+def stage_line(result: StageResult, *, width: int, paint: Callable[[str, str], str] = plain_words) -> str:
+    """`unit      passed    3.2s  12 tests` with the name padded to `width`; `paint` is given the word and its style."""
+    shown = paint(f"{word(result):<9}", style_of(result))
+    return f"{result.stage:<{width}}  {shown}  {stage_note(result)}".rstrip()
 
 
 def stage_note(result: StageResult) -> str:
@@ -65,12 +91,11 @@ def stage_note(result: StageResult) -> str:
     if result.coverage is not None:
         notes.append(f"coverage {result.coverage.percent:.1f} %")
     if result.artifact_count and not result.cached:
-        plural = "" if result.artifact_count == 1 else "s"
-        notes.append(f"{result.artifact_count} artifact{plural}, {format_size(result.artifact_bytes)}")
+        notes.append(f"{count(result.artifact_count, 'artifact')}, {format_size(result.artifact_bytes)}")
     if result.flaky:
         notes.append(f"flaky: passed at attempt {len(result.attempts)}")
     if result.allowed_failure:
-        notes.append("allowed to fail")
+        notes.append(ALLOWED)
     if result.reason and not result.cached:
         notes.append(quoted(result.reason))
     return "  ".join(note for note in notes if note)
@@ -83,26 +108,32 @@ def tests_words(result: StageResult) -> str:
         return ""
     total = tests.passed + tests.failed + tests.skipped
     extra = [f"{tests.failed} failed"] * bool(tests.failed) + [f"{tests.skipped} skipped"] * bool(tests.skipped)
-    return ", ".join([f"{total} test{'' if total == 1 else 's'}", *extra])
+    return ", ".join([count(total, "test"), *extra])
 
 
-def run_end(summary: RunSummary) -> str:
-    """The last line of a run: verdict, time, how the stages went."""
+def run_end(summary: RunSummary, *, running: Iterable[str] = ()) -> str:
+    """The last line of a run: verdict, time, how the stages went; `running` names those of one that goes on."""
     run = summary.run
-    verdict = run.verdict.value if run.verdict else run.state.value
-    counts = ", ".join(f"{count} {name}" for name, count in count_words(summary.stages))
     reason = f" ({quoted(run.reason)})" if run.reason else ""
-    return f"#{run.number} {run.pipeline} {verdict} in {format_duration(run.seconds)}{reason}" + (
-        f": {counts}" if counts else ""
-    )
+    ended = {result.stage for result in summary.stages}
+    now = [name for name in running if name not in ended]
+    counts = [f"{number} {name}" for name, number in count_words(summary.stages)]
+    if run.verdict is None:
+        waiting = len(set(run.stage_names) - ended - set(now))
+        counts += [f"{len(now)} running"] * bool(now) + [f"{waiting} waiting"] * bool(waiting)
+        how = f"is {run.state.value}" + (f", {format_duration(elapsed_s(run))} so far" if run.started_at else "")
+    else:
+        how = f"{run.verdict.value} in {format_duration(run.seconds)}"
+    return f"#{run.number} {run.pipeline} {how}{reason}" + (": " + ", ".join(counts) if counts else "")
 
 
 def count_words(results: Iterable[StageResult]) -> list[tuple[str, int]]:
-    """Count the words of the stages, in a fixed order."""
+    """Count the words of the stages, in a fixed order; a failure that is allowed is counted apart."""
     counts: dict[str, int] = {}
     for result in results:
-        counts[word(result)] = counts.get(word(result), 0) + 1
-    return [(name, counts[name]) for name in STYLES if name in counts]
+        name = ALLOWED if result.allowed_failure else word(result)
+        counts[name] = counts.get(name, 0) + 1
+    return [(name, counts[name]) for name in (*STYLES, ALLOWED) if name in counts]
 
 
 def failure_lines(result: StageResult, run: Run, *, tail: Sequence[str], log: str) -> list[str]:
@@ -115,8 +146,9 @@ def failure_lines(result: StageResult, run: Run, *, tail: Sequence[str], log: st
             lines.append(
                 f"  {quoted(place)}  {quoted(failure.name)}: {quoted(failure.message, limit=120)}".rstrip(": ")
             )
-        if len(result.tests.failures) > 10:
-            lines.append(f"  and {len(result.tests.failures) - 10} more failed tests")
+        more = result.tests.failed - min(10, len(result.tests.failures))
+        if more:
+            lines.append(f"  and {count(more, 'more failed test')}")
     lines += [f"  │ {line}" for line in tail]
     if log:
         lines.append(f"  log:   {log}")

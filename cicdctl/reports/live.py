@@ -11,23 +11,25 @@ from cicdctl.model import Plan, Run, RunSummary, StageResult
 from cicdctl.plugin_api import hookimpl
 from cicdctl.reports import lines
 from cicdctl.reports.plain import failure_block
+from cicdctl.reports.text import quoted
 from cicdctl.units import format_duration
 
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
+    from rich.console import Console
     from rich.live import Live
+    from rich.text import Text
 
 SHOWN_STAGES = 8
 
 
 class LiveReport:
-    """Draws with rich on stdout. Hooks come from the runner's threads; a lock orders them."""
+    """Draws with rich on stdout; `close` gives the terminal back. Hooks come from many threads; a lock orders them."""
 
     def __init__(self, state_folder: Path, *, color: bool | None = None) -> None:
         self._state_folder = state_folder
         self._color = color
         self._lock = threading.Lock()
-        self._running: dict[str, float] = {}
+        self._running: dict[str, tuple[float, int]] = {}
         self._total = self._done = self._width = 0
         self._live: Live | None = None
         self._console_made: Console | None = None
@@ -40,13 +42,15 @@ class LiveReport:
         self._total, self._done = len(plan.stages), 0
         self._width = max((len(planned.id) for planned in plan.stages), default=0)
         self._console.print(lines.run_title(run), style="bold", markup=False, highlight=False)
-        self._live = Live(get_renderable=self._draw, console=self._console, refresh_per_second=8, transient=True)
+        # Given itself, not a drawing: else what was drawn before is shown below each line that is printed.
+        self._live = Live(self, console=self._console, refresh_per_second=8, transient=True)
         self._live.start()
 
     @hookimpl
     def cicdctl_stage_started(self, run: Run, stage: str, attempt: int) -> None:
         with self._lock:
-            self._running.setdefault(stage, time.monotonic())
+            since, _ = self._running.get(stage, (time.monotonic(), 0))
+            self._running[stage] = (since, attempt)
 
     @hookimpl
     def cicdctl_stage_finished(self, run: Run, result: StageResult) -> None:
@@ -55,8 +59,7 @@ class LiveReport:
         with self._lock:
             self._running.pop(result.stage, None)
             self._done += 1
-        name = lines.word(result)
-        style = lines.STYLES[name]
+        name, style = lines.word(result), lines.style_of(result)
         self._console.print(
             Text.assemble(
                 (f" {lines.MARKS[name]} ", style),
@@ -69,17 +72,22 @@ class LiveReport:
 
     @hookimpl
     def cicdctl_run_finished(self, summary: RunSummary) -> None:
-        if self._live is not None:
-            self._live.stop()
+        self.close()
         for text in failure_block(summary, self._state_folder, keep_colors=self._console.color_system is not None):
             self._console.out(text, highlight=False)
-        verdict = summary.run.verdict.value if summary.run.verdict else "failed"
-        style = f"bold {lines.STYLES[verdict]}"
+        style = f"bold {lines.run_style(summary.run)}"
         self._console.print(lines.run_end(summary), style=style, markup=False, highlight=False, soft_wrap=True)
 
     @hookimpl
     def cicdctl_warning(self, text: str) -> None:
-        self._console.print(f"warning: {text}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+        self._console.print(
+            f"warning: {quoted(text, limit=1000)}", style="yellow", markup=False, highlight=False, soft_wrap=True
+        )
+
+    def close(self) -> None:
+        """Wipe the drawing and give cursor, stdout and stderr back; calling it again does nothing."""
+        if self._live is not None:
+            self._live.stop()
 
     @property
     def _console(self) -> Console:
@@ -89,16 +97,21 @@ class LiveReport:
             self._console_made = Console(no_color=self._color is False, force_terminal=self._color or None)
         return self._console_made
 
-    def _draw(self) -> RenderableType:
+    def __rich__(self) -> Text:
+        """Draw the stages that run, with their clocks, and how many are done and wait."""
         from rich.text import Text
 
         with self._lock:
-            running = list(self._running.items())
+            running, done = list(self._running.items()), self._done
         now = time.monotonic()
         drawn = Text()
-        for stage, since in running[:SHOWN_STAGES]:
+        for stage, (since, attempt) in running[:SHOWN_STAGES]:
             drawn.append(" ● ", "yellow")
-            drawn.append(f"{stage:<{self._width}}  {format_duration(now - since)}\n")
-        more = f", {len(running) - SHOWN_STAGES} more running" if len(running) > SHOWN_STAGES else ""
-        drawn.append(f"   {self._done}/{self._total} stages{more}", "bright_black")
+            again = f"  attempt {attempt}" if attempt > 1 else ""
+            drawn.append(f"{stage:<{self._width}}  {format_duration(now - since)}{again}\n")
+        waiting = self._total - done - len(running)
+        counts = [f"{done}/{self._total} stages"]
+        counts += [f"{len(running) - SHOWN_STAGES} more running"] * (len(running) > SHOWN_STAGES)
+        counts += [f"{waiting} waiting"] * (waiting > 0)
+        drawn.append("   " + ", ".join(counts), "bright_black")
         return drawn

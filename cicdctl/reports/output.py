@@ -4,16 +4,42 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TextIO
 
 from cicdctl.model import Run
 from cicdctl.reports.document import run_fields, versioned
 from cicdctl.reports.text import quoted
 
 
+class Voice:
+    """Tells of a run as it goes. When the reader goes away the run goes on all the same, and `close` says so."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._is_alone = False
+
+    def say(self, text: str) -> None:
+        """Print a line at once."""
+        try:
+            if not self._is_alone:
+                print(text, file=self._stream, flush=True)
+        except BrokenPipeError:
+            self._is_alone = True
+
+    def close(self) -> None:
+        """Raise BrokenPipeError when the reader has gone away."""
+        if self._is_alone:
+            raise BrokenPipeError
+
+
+def say_aside(text: str) -> None:
+    """Print a line to stderr; nothing else depends on whether somebody reads it."""
+    Voice(sys.stderr).say(text)
+
+
 def trace(line: str) -> None:
     """Print one hook call (`-vv`)."""
-    print(f"hook: {quoted(line)}", file=sys.stderr)
+    say_aside(f"hook: {quoted(line)}")
 
 
 def print_document(kind: str, body: Mapping[str, Any]) -> None:

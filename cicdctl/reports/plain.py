@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TextIO
 
 from cicdctl.model import Plan, Run, RunSummary, StageResult
 from cicdctl.plugin_api import hookimpl
 from cicdctl.reports import lines
-from cicdctl.reports.text import clean_line, quoted
+from cicdctl.reports.output import Voice, say_aside
+from cicdctl.reports.text import clean_line, painted, quoted
 
 TAIL_LINES = 20
 
@@ -19,37 +19,42 @@ class WarningReport:
 
     @hookimpl
     def cicdctl_warning(self, text: str) -> None:
-        print(f"warning: {quoted(text, limit=1000)}", file=sys.stderr)
+        say_aside(f"warning: {quoted(text, limit=1000)}")
 
 
 class PlainReport(WarningReport):
-    """Writes to `stream` as stages end. `state_folder` is where the logs are, for the tail of a failure."""
+    """Writes to stdout as stages end. `state_folder` is where the logs are, for the tail of a failure."""
 
-    def __init__(self, state_folder: Path, *, stream: TextIO | None = None, quiet: bool = False) -> None:
+    def __init__(self, state_folder: Path, *, color: bool = False, quiet: bool = False) -> None:
         self._state_folder = state_folder
-        self._stream = sys.stdout if stream is None else stream
+        self._color = color
         self._quiet = quiet
+        self._voice = Voice(sys.stdout)
         self._width = 0
 
     @hookimpl
     def cicdctl_run_started(self, run: Run, plan: Plan) -> None:
         self._width = max((len(planned.id) for planned in plan.stages), default=0)
         if not self._quiet:
-            self._print(lines.run_title(run))
+            self._voice.say(self._paint(lines.run_title(run), "bold"))
 
     @hookimpl
     def cicdctl_stage_finished(self, run: Run, result: StageResult) -> None:
         if not self._quiet:
-            self._print("  " + lines.stage_line(result, width=self._width))
+            self._voice.say("  " + lines.stage_line(result, width=self._width, paint=self._paint))
 
     @hookimpl
     def cicdctl_run_finished(self, summary: RunSummary) -> None:
-        for text in failure_block(summary, self._state_folder):
-            self._print(text)
-        self._print(lines.run_end(summary))
+        for text in failure_block(summary, self._state_folder, keep_colors=self._color):
+            self._voice.say(text)
+        self._voice.say(self._paint(lines.run_end(summary), lines.run_style(summary.run)))
 
-    def _print(self, text: str) -> None:
-        print(text, file=self._stream, flush=True)
+    def close(self) -> None:
+        """Raise BrokenPipeError when the reader went away before the end."""
+        self._voice.close()
+
+    def _paint(self, text: str, style: str) -> str:
+        return painted(text, style) if self._color else text
 
 
 def failure_block(summary: RunSummary, state_folder: Path, *, keep_colors: bool = False) -> list[str]:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
 from cicdctl.planning import draw_graph
+from cicdctl.project import Project
+from cicdctl.reports.document import every_field
 from cicdctl.reports.output import print_document, print_lines, print_table
 from cicdctl.reports.text import quoted
+from cicdctl.runner import RunRequest
 from cicdctl.runner.explanation import Explanation
 from cicdctl.runner.outlook import Forecast
 
 
-def print_forecast(seen: Forecast, *, json: bool, graph: bool) -> int:
+def print_forecast(project: Project, request: RunRequest, seen: Forecast, *, json: bool, graph: bool) -> int:
     """Print what would happen. Returns exit status 0."""
+    snapshot = not request.revision and seen.commit != project.repository.head().oid
     if json:
         stages: list[Any] = [
             {
@@ -28,13 +30,16 @@ def print_forecast(seen: Forecast, *, json: bool, graph: bool) -> int:
             for stage in seen.stages
         ]
         params = dict(seen.plan.params)
+        name = seen.plan.pipeline.name
         print_document(
-            "plan", {"pipeline": seen.plan.pipeline.name, "commit": seen.commit, "params": params, "stages": stages}
+            "plan",
+            {"pipeline": name, "commit": seen.commit, "snapshot": snapshot, "params": params, "stages": stages},
         )
     elif graph:
         print_lines([draw_graph(seen.plan)])
     else:
-        print_lines([f"{seen.plan.pipeline.name} on {seen.commit[:10]}"])
+        where = "working tree (changed)" if snapshot else seen.commit[:10]
+        print_lines([f"{seen.plan.pipeline.name} on {where}"])
         print_table([("  " + stage.stage, stage.outcome, quoted(stage.reason)) for stage in seen.stages])
     return 0
 
@@ -42,9 +47,7 @@ def print_forecast(seen: Forecast, *, json: bool, graph: bool) -> int:
 def print_explanation(seen: Explanation, *, json: bool) -> int:
     """Print why a stage is a hit or a miss. Returns exit status 0."""
     if json:
-        body = msgspec.to_builtins(seen)
-        body["files"] = [quoted(path) for path in seen.files]
-        print_document("explanation", body)
+        print_document("explanation", every_field(seen))
         return 0
     if seen.never_cached is not None:
         print_lines([f"{seen.stage} is never served from the cache: {seen.never_cached}"])

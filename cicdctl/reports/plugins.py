@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from cicdctl.errors import PluginError
+from cicdctl.errors import PluginError, UsageError
 from cicdctl.hookspecs import ASKED
+from cicdctl.near_words import near_word
 from cicdctl.project import Project
 from cicdctl.reports.output import print_document, print_lines, print_table
 
@@ -33,16 +37,42 @@ def print_plugins(project: Project, *, json: bool) -> int:
     return 0
 
 
-def change_plugin(verb: str, target: str) -> int:
-    """Let pip install or remove a distribution. Returns its exit status; 3 when it failed."""
-    from cicdctl.plugin_sources import install_command, remove_command
+def install_plugin(target: str) -> int:
+    """Let pip install a distribution. Returns exit status 0. Raises PluginError when pip fails."""
+    from cicdctl.plugin_sources import install_command
+
+    return _let_pip("install", target, install_command(target))
+
+
+def remove_plugin(name: str) -> int:
+    """Let pip remove the distribution of a plugin. Returns exit status 0.
+
+    Raises UsageError when no plugin and no distribution of one has this name, PluginError when pip fails.
+    """
+    from cicdctl.plugin_sources import find_installed, remove_command
+
+    installed = find_installed()
+    wanted = _normal(name)
+    found = next((one for one in installed if wanted in (_normal(one.distribution), _normal(one.name))), None)
+    if found is None:
+        known = sorted({one.distribution for one in installed})
+        hint = "installed: " + ", ".join(known) if known else "no plugins are installed"
+        raise UsageError(f'there is no plugin "{name}"{near_word(name, known)}', hint=hint)
+    return _let_pip("remove", found.distribution, remove_command(found.distribution))
+
+
+def _let_pip(verb: str, target: str, argv: Sequence[str]) -> int:
     from cicdctl.process import run_interactive
 
-    argv = install_command(target) if verb == "install" else remove_command(target)
     status = run_interactive(argv, cwd=Path.cwd(), env=dict(os.environ))
     if status != 0:
         raise PluginError(f'pip could not {verb} "{target}": exit status {status}', hint="its own message is above")
     return 0
+
+
+def _normal(name: str) -> str:
+    """Spell the name of a distribution as https://packaging.python.org/specifications/name-normalization/ does."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def print_new(name: str, folder: Path) -> int:
@@ -50,6 +80,6 @@ def print_new(name: str, folder: Path) -> int:
     from cicdctl.plugin_skeleton import write_skeleton
 
     paths = write_skeleton(name, folder)
-    print_lines([f"wrote {path}" for path in paths])
-    print(f"cicdctl plugins install {folder / name} installs it", file=sys.stderr)
+    print_lines([f'wrote "{path}"' for path in paths])
+    print(f"next: cicdctl plugins install {shlex.quote(str(paths[0].parent))}", file=sys.stderr)
     return 0

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
 
 from cicdctl.model import Run, RunSummary
+from cicdctl.project import Project
 from cicdctl.reports import lines
 from cicdctl.reports.document import run_document, run_fields
 from cicdctl.reports.output import print_document, print_lines, print_table
 from cicdctl.reports.plain import failure_block
 from cicdctl.reports.text import quoted
+from cicdctl.store import OpenAttempt
 from cicdctl.units import format_duration
 
 
@@ -40,19 +41,23 @@ def print_status(latest: Mapping[str, Sequence[Run]], active: Sequence[Run], *, 
         marks = "".join(lines.MARKS[run.verdict.value] if run.verdict else "●" for run in reversed(runs))
         newest = runs[0]
         rows.append((name, marks, f"#{newest.number}", _verdict(newest), _where(newest), _age(newest.created_at)))
-    print_table(rows)
+    print_table(rows, header=("pipeline", "latest", "run", "verdict", "ref", "when"))
     for run in active:
-        print_lines([f"running: {lines.run_title(run)} since {_age(run.started_at or run.created_at)}"])
+        print_lines([f"running: {lines.run_title(run)} for {_age(run.started_at or run.created_at)}"])
     return 0
 
 
-def print_run(summary: RunSummary, state_folder: Path, *, json: bool) -> int:
+def print_run(project: Project, summary: RunSummary, *, json: bool) -> int:
     """Print one run with its stages and, where it failed, the way back in. Returns exit status 0."""
-    if json:
-        print_document("run", run_document(summary))
-        return 0
     run = summary.run
-    width = max((len(result.stage) for result in summary.stages), default=0)
+    running = {} if run.verdict else {opened.stage: opened for opened in project.state.open_attempts(run.number)}
+    if json:
+        now = [
+            {"stage": name, "attempt": opened.number, "started_at": opened.started_at}
+            for name, opened in running.items()
+        ]
+        print_document("run", run_document(summary) | {"running": now})
+        return 0
     print_lines(
         [lines.run_title(run), f"  commit  {run.commit}", f"  trigger {run.trigger.value}, {_age(run.created_at)} ago"]
     )
@@ -60,17 +65,32 @@ def print_run(summary: RunSummary, state_folder: Path, *, json: bool) -> int:
         print_lines(["  params  " + ", ".join(f"{name}={quoted(value)}" for name, value in run.params.items())])
     if run.parent:
         print_lines([f"  again   of #{run.parent}"])
-    print_lines("  " + lines.stage_line(result, width=width) for result in summary.stages)
-    waiting = [name for name in run.stage_names if name not in {result.stage for result in summary.stages}]
-    print_lines(f"  {name:<{width}}  {'waiting' if run.verdict is None else 'not run'}" for name in waiting)
+    print_lines(_stage_lines(summary, running))
     for result in summary.stages:
         if result.summary:
             print_lines(
                 ["", f"  {result.stage}:", *("    " + quoted(text, limit=500) for text in result.summary.splitlines())]
             )
-    print_lines(failure_block(summary, state_folder))
-    print_lines([lines.run_end(summary)])
+    print_lines(failure_block(summary, project.state_folder))
+    print_lines([lines.run_end(summary, running=running)])
     return 0
+
+
+def _stage_lines(summary: RunSummary, running: Mapping[str, OpenAttempt]) -> Iterator[str]:
+    """Yield a line for every stage of the plan, in its order: how it ended, or how far it is."""
+    ended = {result.stage: result for result in summary.stages}
+    names = list(dict.fromkeys((*summary.run.stage_names, *ended)))
+    width = max(map(len, names), default=0)
+    for name in names:
+        if name in ended:
+            yield "  " + lines.stage_line(ended[name], width=width)
+        elif name in running:
+            opened = running[name]
+            again = f"  attempt {opened.number}" if opened.number > 1 else ""
+            so_far = format_duration(max(0.0, time.time() - opened.started_at))
+            yield f"  {name:<{width}}  {'running':<9}  {so_far} so far{again}"
+        else:
+            yield f"  {name:<{width}}  {'waiting' if summary.run.verdict is None else 'not run'}"
 
 
 def _row(run: Run) -> tuple[str, ...]:
@@ -80,7 +100,7 @@ def _row(run: Run) -> tuple[str, ...]:
         _verdict(run),
         run.commit[:10],
         quoted(_where(run), limit=30),
-        format_duration(run.seconds) if run.finished_at else "",
+        format_duration(lines.elapsed_s(run)) if run.started_at else "",
         _age(run.created_at),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from cicdctl.config.names import check_secret_name
 from cicdctl.errors import UsageError
 from cicdctl.masking import Masker
 from cicdctl.project import Project
@@ -13,6 +14,9 @@ from cicdctl.reports.output import print_document, print_lines, print_table
 
 def store_secret(project: Project, name: str, file: Path | None) -> int:
     """Take a value in and store it. Returns exit status 0. Raises UsageError for a bad name or value."""
+    complaint = check_secret_name(name)
+    if complaint is not None:
+        raise UsageError(complaint)
     value = read_value(name, file)
     try:
         project.secrets.set(name, value)
@@ -20,7 +24,7 @@ def store_secret(project: Project, name: str, file: Path | None) -> int:
         raise UsageError(str(error)) from error
     for warning in Masker({name: value}).warnings:
         project.warn(warning)
-    print_lines([f"{name} is set"])
+    print_lines([f'secret "{name}" is set'])
     return 0
 
 
@@ -28,7 +32,7 @@ def forget_secret(project: Project, name: str) -> int:
     """Forget a value. Returns exit status 0. Raises UsageError when there is none."""
     if not project.secrets.remove(name):
         raise UsageError(f'there is no secret "{name}"', hint="cicdctl secrets list shows them")
-    print_lines([f"{name} is removed"])
+    print_lines([f'secret "{name}" is removed'])
     return 0
 
 
@@ -48,10 +52,10 @@ def read_value(name: str, file: Path | None) -> str:
         except OSError as error:
             raise UsageError(f'cannot read "{file}": {error.strerror}') from error
         except UnicodeDecodeError as error:
-            raise UsageError(f"the value of {name} is not UTF-8 text", hint="encode it, say with base64") from error
+            raise UsageError(f'the value of "{name}" is not UTF-8 text', hint="encode it, say with base64") from error
     value = value.removesuffix("\n").removesuffix("\r")
     if not value:
-        raise UsageError(f"the value of {name} is empty", hint=f"cicdctl secrets remove {name} forgets it")
+        raise UsageError(f'the value of "{name}" is empty', hint=f"cicdctl secrets set {name} < FILE reads it")
     return value
 
 

@@ -7,7 +7,8 @@ import threading
 
 from cicdctl.model import Run, StageResult
 from cicdctl.plugin_api import hookimpl
-from cicdctl.reports.text import clean_line
+from cicdctl.reports.output import Voice
+from cicdctl.reports.text import LineSplitter, clean_line
 
 
 class StreamReport:
@@ -15,19 +16,23 @@ class StreamReport:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._rest: dict[str, bytes] = {}
+        self._voice = Voice(sys.stderr)
+        self._splitters: dict[str, LineSplitter] = {}
 
     @hookimpl
     def cicdctl_stage_output(self, run: Run, stage: str, chunk: bytes) -> None:
         with self._lock:
-            *whole, rest = (self._rest.get(stage, b"") + chunk).split(b"\n")
-            self._rest[stage] = rest[-65536:]
-            for line in whole:
-                print(f"{stage} | {clean_line(line)}", file=sys.stderr)
+            for line in self._splitters.setdefault(stage, LineSplitter()).feed(chunk):
+                self._voice.say(f"{stage} | {clean_line(line)}")
 
     @hookimpl
     def cicdctl_stage_finished(self, run: Run, result: StageResult) -> None:
         with self._lock:
-            rest = self._rest.pop(result.stage, b"")
+            splitter = self._splitters.pop(result.stage, None)
+            rest = splitter.rest() if splitter is not None else b""
             if rest:
-                print(f"{result.stage} | {clean_line(rest)}", file=sys.stderr)
+                self._voice.say(f"{result.stage} | {clean_line(rest)}")
+
+    def close(self) -> None:
+        """Raise BrokenPipeError when the reader went away before the end."""
+        self._voice.close()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+MAX_LINE_BYTES = 1 << 20
+_CODES = {"green": "32", "cyan": "36", "red": "31", "yellow": "33", "bright_black": "90", "bold": "1"}
 _SGR = re.compile(r"\x1b\[[0-9;:]*m")
 _ESCAPES = re.compile(
     r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?"  # OSC: titles, links, the clipboard
@@ -42,3 +44,27 @@ def quoted(text: str | bytes, *, limit: int = 200) -> str:
     if not shown.isprintable():
         shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in shown)
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
+
+
+def painted(text: str, style: str) -> str:
+    """Colour text for a terminal with one of the styles that a run is told in."""
+    return f"\x1b[{_CODES[style]}m{text}\x1b[0m"
+
+
+class LineSplitter:
+    """Cuts chunks of bytes into lines without their newlines; a line of more than 1 MB comes in pieces."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, chunk: bytes) -> list[bytes]:
+        """Return the lines that `chunk` ends."""
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        if len(self._rest) > MAX_LINE_BYTES:
+            lines.append(self.rest())
+        return lines
+
+    def rest(self) -> bytes:
+        """Return the last line, which has no newline, and forget it; empty when there is none."""
+        rest, self._rest = self._rest, b""
+        return rest
