@@ -26,7 +26,12 @@ def plan(
     stage: Annotated[
         list[str] | None, typer.Option("--stage", "-s", metavar="STAGE", help="Only this stage and what it needs.")
     ] = None,
-    start: Annotated[str | None, typer.Option("--from", metavar="STAGE", help="Begin at this stage.")] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            "--from", metavar="STAGE", help="Begin at this stage; what comes before it is taken from the cache."
+        ),
+    ] = None,
     until: Annotated[str | None, typer.Option("--until", metavar="STAGE", help="End after this stage.")] = None,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="As if nothing were cached.")] = False,
     graph: Annotated[bool, typer.Option("--graph", "-g", help="Draw the stages and what they need.")] = False,

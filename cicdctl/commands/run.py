@@ -34,7 +34,12 @@ def run(
             "--stage", "-s", metavar="STAGE", help="Only this stage and what it needs.", autocompletion=complete_stage
         ),
     ] = None,
-    start: Annotated[str | None, typer.Option("--from", metavar="STAGE", help="Begin at this stage.")] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            "--from", metavar="STAGE", help="Begin at this stage; what comes before it is taken from the cache."
+        ),
+    ] = None,
     until: Annotated[str | None, typer.Option("--until", metavar="STAGE", help="End after this stage.")] = None,
     jobs: Annotated[
         int,
