@@ -72,6 +72,8 @@ def print_config(project: Project, *, resolved: bool, json: bool) -> int:
             print_table([(name, "= " + quoted(value), origin) for name, value, origin in rows])
         return 0
     config = project.working_config
+    if config is None and project.repository.work_tree is None:
+        config = project.config_at(project.repository.resolve("HEAD").tree)
     if config is None:
         raise ConfigError((f"there is no {CONFIG_NAME} here",), hint="cicdctl init writes one")
     if json:

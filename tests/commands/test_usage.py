@@ -183,3 +183,10 @@ def test_only_the_program_installs_completion(make_project):
     assert "--install-completion" in project.cicdctl("--help").passes().stdout
     for argv in (["run"], ["cache"], ["cache", "gc"]):
         assert "completion" not in project.cicdctl(*argv, "--help").passes().stdout
+
+
+def test_a_bare_repository_shows_the_configuration_of_head(make_project, tmp_path):
+    project = make_project(unit="true")
+    project.git("clone", "-q", "--bare", ".", str(tmp_path / "bare.git"))
+    shown = project.cicdctl("-C", str(tmp_path / "bare.git"), "config", "show").passes().stdout
+    assert shown == "build  (manual)\n  unit  true\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from tests.commands.test_run import wait_for
 from tests.conftest import marked_processes
 

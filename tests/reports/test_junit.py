@@ -5,11 +5,11 @@ from __future__ import annotations
 from xml.etree import ElementTree
 
 import pytest
-from tests.reports.test_lines import a_run
 
 from cicdctl.errors import UsageError
 from cicdctl.model import RunSummary, StageResult, Verdict
 from cicdctl.reports.junit import JunitReport, junit_xml
+from tests.reports.test_lines import a_run
 
 
 def test_counts_are_those_of_the_cases():
