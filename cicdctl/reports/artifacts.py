@@ -51,7 +51,7 @@ def print_artifacts(project: Project, run: str, stage: str, *, to: Path | None, 
     else:
         print_table(
             [
-                (name, _kind(artifact.mode), format_size(artifact.size_bytes), quoted(artifact.path))
+                (quoted(name), _kind(artifact.mode), format_size(artifact.size_bytes), quoted(artifact.path))
                 for name, artifact in found
             ]
         )

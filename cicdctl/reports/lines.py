@@ -51,6 +51,11 @@ def word(result: StageResult) -> str:
     return "cached" if result.cached else result.verdict.value
 
 
+def name_width(stages: Iterable[str]) -> int:
+    """The width of the widest name, as it is shown."""
+    return max((len(quoted(stage)) for stage in stages), default=0)
+
+
 def style_of(result: StageResult) -> str:
     """The style of that word: an allowed failure is no red one."""
     return "yellow" if result.allowed_failure else STYLES[word(result)]
@@ -76,7 +81,7 @@ def plain_words(text: str, style: str) -> str:
 def stage_line(result: StageResult, *, width: int, paint: Callable[[str, str], str] = plain_words) -> str:
     """`unit      passed    3.2s  12 tests` with the name padded to `width`; `paint` is given the word and its style."""
     shown = paint(f"{word(result):<9}", style_of(result))
-    return f"{result.stage:<{width}}  {shown}  {stage_note(result)}".rstrip()
+    return f"{quoted(result.stage):<{width}}  {shown}  {stage_note(result)}".rstrip()
 
 
 def stage_note(result: StageResult) -> str:
@@ -138,7 +143,7 @@ def count_words(results: Iterable[StageResult]) -> list[tuple[str, int]]:
 
 def failure_lines(result: StageResult, run: Run, *, tail: Sequence[str], log: str) -> list[str]:
     """Everything one needs after a failure: what, the tail, the failed tests, the whole log, the way back in."""
-    headline = f"{result.stage} {result.verdict.value}"
+    headline = f"{quoted(result.stage)} {result.verdict.value}"
     lines = ["", f"── {headline}: {quoted(result.reason or '')}".rstrip(": ")]
     if result.tests is not None:
         for failure in result.tests.failures[:10]:
@@ -152,7 +157,7 @@ def failure_lines(result: StageResult, run: Run, *, tail: Sequence[str], log: st
     lines += [f"  │ {line}" for line in tail]
     if log:
         lines.append(f"  log:   {log}")
-    lines.append(f"  again: cicdctl shell {run.number} {shell_word(result.stage)}")
+    lines.append(f"  again: cicdctl shell {run.number} {quoted(shell_word(result.stage))}")
     return lines
 
 

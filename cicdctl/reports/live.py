@@ -40,7 +40,7 @@ class LiveReport:
         from rich.live import Live
 
         self._total, self._done = len(plan.stages), 0
-        self._width = max((len(planned.id) for planned in plan.stages), default=0)
+        self._width = lines.name_width(planned.id for planned in plan.stages)
         self._console.print(lines.run_title(run), style="bold", markup=False, highlight=False)
         # Given itself, not a drawing: else what was drawn before is shown below each line that is printed.
         self._live = Live(self, console=self._console, refresh_per_second=8, transient=True)
@@ -63,7 +63,7 @@ class LiveReport:
         self._console.print(
             Text.assemble(
                 (f" {lines.MARKS[name]} ", style),
-                f"{result.stage:<{self._width}}  ",
+                f"{quoted(result.stage):<{self._width}}  ",
                 (f"{name:<9}", style),
                 f"  {lines.stage_note(result)}",
             ),
@@ -108,7 +108,7 @@ class LiveReport:
         for stage, (since, attempt) in running[:SHOWN_STAGES]:
             drawn.append(" ● ", "yellow")
             again = f"  attempt {attempt}" if attempt > 1 else ""
-            drawn.append(f"{stage:<{self._width}}  {format_duration(now - since)}{again}\n")
+            drawn.append(f"{quoted(stage):<{self._width}}  {format_duration(now - since)}{again}\n")
         waiting = self._total - done - len(running)
         counts = [f"{done}/{self._total} stages"]
         counts += [f"{len(running) - SHOWN_STAGES} more running"] * (len(running) > SHOWN_STAGES)

@@ -34,7 +34,7 @@ class PlainReport(WarningReport):
 
     @hookimpl
     def cicdctl_run_started(self, run: Run, plan: Plan) -> None:
-        self._width = max((len(planned.id) for planned in plan.stages), default=0)
+        self._width = lines.name_width(planned.id for planned in plan.stages)
         if not self._quiet:
             self._voice.say(self._paint(lines.run_title(run), "bold"))
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec.structs import replace
+
+from cicdctl.model import Plan
 from cicdctl.planning import draw_graph
 from cicdctl.project import Project
 from cicdctl.reports.document import every_field
@@ -36,12 +39,20 @@ def print_forecast(project: Project, request: RunRequest, seen: Forecast, *, jso
             {"pipeline": name, "commit": seen.commit, "snapshot": snapshot, "params": params, "stages": stages},
         )
     elif graph:
-        print_lines([draw_graph(seen.plan)])
+        print_lines([draw_graph(_harmless(seen.plan))])
     else:
         where = "working tree (changed)" if snapshot else seen.commit[:10]
         print_lines([f"{seen.plan.pipeline.name} on {where}"])
-        print_table([("  " + stage.stage, stage.outcome, quoted(stage.reason)) for stage in seen.stages])
+        print_table([("  " + quoted(stage.stage), stage.outcome, quoted(stage.reason)) for stage in seen.stages])
     return 0
+
+
+def _harmless(plan: Plan) -> Plan:
+    """Return the plan with names that a terminal does not act on."""
+    stages = (
+        replace(stage, id=quoted(stage.id), needs=tuple(quoted(need) for need in stage.needs)) for stage in plan.stages
+    )
+    return replace(plan, stages=tuple(stages))
 
 
 def print_explanation(seen: Explanation, *, json: bool) -> int:
@@ -49,22 +60,21 @@ def print_explanation(seen: Explanation, *, json: bool) -> int:
     if json:
         print_document("explanation", every_field(seen))
         return 0
+    name = quoted(seen.stage)
     if seen.never_cached is not None:
-        print_lines([f"{seen.stage} is never served from the cache: {seen.never_cached}"])
+        print_lines([f"{name} is never served from the cache: {seen.never_cached}"])
     elif seen.hit_from is not None:
-        print_lines([f"{seen.stage} is in the cache: it passed in #{seen.hit_from} with the same key"])
+        print_lines([f"{name} is in the cache: it passed in #{seen.hit_from} with the same key"])
     elif seen.earlier_run is None:
-        print_lines([f"{seen.stage} is not in the cache: it has never passed before in this repository"])
+        print_lines([f"{name} is not in the cache: it has never passed before in this repository"])
     elif not seen.differences:
-        print_lines(
-            [f"{seen.stage} passed in #{seen.earlier_run} with the same key, but its result is gone from the cache"]
-        )
+        print_lines([f"{name} passed in #{seen.earlier_run} with the same key, but its result is gone from the cache"])
     else:
-        print_lines([f"{seen.stage} is not in the cache; compared with the pass in #{seen.earlier_run}:"])
+        print_lines([f"{name} is not in the cache; compared with the pass in #{seen.earlier_run}:"])
         print_lines([f"  {quoted(difference.text, limit=400)}" for difference in seen.differences])
         print_lines([f"    {quoted(path)}" for path in seen.files])
         if seen.more_files:
             print_lines([f"    and {seen.more_files} more"])
     if seen.unknown:
-        print_lines([f"  its needs have to run first: {', '.join(seen.unknown)}"])
+        print_lines([f"  its needs have to run first: {', '.join(map(quoted, seen.unknown))}"])
     return 0

@@ -69,7 +69,11 @@ def print_run(project: Project, summary: RunSummary, *, json: bool) -> int:
     for result in summary.stages:
         if result.summary:
             print_lines(
-                ["", f"  {result.stage}:", *("    " + quoted(text, limit=500) for text in result.summary.splitlines())]
+                [
+                    "",
+                    f"  {quoted(result.stage)}:",
+                    *("    " + quoted(text, limit=500) for text in result.summary.splitlines()),
+                ]
             )
     print_lines(failure_block(summary, project.state_folder))
     print_lines([lines.run_end(summary, running=running)])
@@ -80,7 +84,7 @@ def _stage_lines(summary: RunSummary, running: Mapping[str, OpenAttempt]) -> Ite
     """Yield a line for every stage of the plan, in its order: how it ended, or how far it is."""
     ended = {result.stage: result for result in summary.stages}
     names = list(dict.fromkeys((*summary.run.stage_names, *ended)))
-    width = max(map(len, names), default=0)
+    width = lines.name_width(names)
     for name in names:
         if name in ended:
             yield "  " + lines.stage_line(ended[name], width=width)
@@ -88,9 +92,9 @@ def _stage_lines(summary: RunSummary, running: Mapping[str, OpenAttempt]) -> Ite
             opened = running[name]
             again = f"  attempt {opened.number}" if opened.number > 1 else ""
             so_far = format_duration(max(0.0, time.time() - opened.started_at))
-            yield f"  {name:<{width}}  {'running':<9}  {so_far} so far{again}"
+            yield f"  {quoted(name):<{width}}  {'running':<9}  {so_far} so far{again}"
         else:
-            yield f"  {name:<{width}}  {'waiting' if summary.run.verdict is None else 'not run'}"
+            yield f"  {quoted(name):<{width}}  {'waiting' if summary.run.verdict is None else 'not run'}"
 
 
 def _row(run: Run) -> tuple[str, ...]:

@@ -14,6 +14,6 @@ def greet(project: Project, planned: PlannedStage, folder: str) -> None:
     """Say where this is, what the stage runs, and what it had and this shell has not."""
     for name in sorted(set(planned.stage.secrets) - set(known_secrets(project, planned.stage.secrets))):
         project.warn(f'secret "{name}" is not set; cicdctl secrets set {name}')
-    print(f"{planned.id}: a fresh copy in {folder}; it is gone when you leave", file=sys.stderr)
+    print(f"{quoted(planned.id)}: a fresh copy in {folder}; it is gone when you leave", file=sys.stderr)
     for command in planned.stage.run:
         print(f"  $ {quoted(command, limit=500)}", file=sys.stderr)

@@ -8,7 +8,7 @@ import threading
 from cicdctl.model import Run, StageResult
 from cicdctl.plugin_api import hookimpl
 from cicdctl.reports.output import Voice
-from cicdctl.reports.text import LineSplitter, clean_line
+from cicdctl.reports.text import LineSplitter, clean_line, quoted
 
 
 class StreamReport:
@@ -23,7 +23,7 @@ class StreamReport:
     def cicdctl_stage_output(self, run: Run, stage: str, chunk: bytes) -> None:
         with self._lock:
             for line in self._splitters.setdefault(stage, LineSplitter()).feed(chunk):
-                self._voice.say(f"{stage} | {clean_line(line)}")
+                self._voice.say(f"{quoted(stage)} | {clean_line(line)}")
 
     @hookimpl
     def cicdctl_stage_finished(self, run: Run, result: StageResult) -> None:
@@ -31,7 +31,7 @@ class StreamReport:
             splitter = self._splitters.pop(result.stage, None)
             rest = splitter.rest() if splitter is not None else b""
             if rest:
-                self._voice.say(f"{result.stage} | {clean_line(rest)}")
+                self._voice.say(f"{quoted(result.stage)} | {clean_line(rest)}")
 
     def close(self) -> None:
         """Raise BrokenPipeError when the reader went away before the end."""

@@ -11,6 +11,8 @@ import sys
 from xml.etree import ElementTree
 
 from cicdctl.reports.text import clean_line, quoted
+from tests.commands.test_run import wait_for
+from tests.conftest import marked_processes
 
 
 def test_live_report_on_a_terminal(make_project):
@@ -146,6 +148,8 @@ def test_follow_shows_lines_as_they_come_and_ends_with_the_run(make_project):
     project.cicdctl("run", "build", "--detach").passes()
     followed = project.cicdctl("logs", "1", "unit", "-f").passes().stdout
     assert "line 1\nline 2\nline 3\n" in followed
+    # A run is told as ended a moment before its runner is gone.
+    wait_for(lambda: not marked_processes(str(project.path.parent).encode()))
 
 
 def test_foreign_text_is_made_harmless():

@@ -5,40 +5,48 @@ from __future__ import annotations
 import pytest
 
 from tests.commands.test_run import wait_for
-from tests.conftest import marked_processes
+
+GATE = "until test -e $CI_PROJECT_DIR/../go; do sleep 0.05; done"
 
 
-@pytest.fixture
-def until_gone(tmp_path):
-    """Wait for runners in the background: they are told of as ended a moment before they are gone."""
-    yield
-    wait_for(lambda: not marked_processes(str(tmp_path).encode()))
+def open_gate(project):
+    """Let stages go on that wait at the gate."""
+    next(project.path.parent.glob("cache/cicdctl/*/worktrees")).joinpath("go").touch()
 
 
-def test_follow_loses_nothing(make_project, until_gone):
+def test_follow_loses_nothing(make_project):
     """More than is read at one look arrives, and the last line has no newline."""
-    command = "seq 1 900000; sleep 0.3; printf end"
-    project = make_project(unit=command)
-    project.cicdctl("run", "build", "--detach").passes()
-    wait_for(lambda: (project.path / ".git/cicdctl/logs/1/unit.1.log").exists())
-    followed = project.cicdctl("logs", "1", "unit", "-f").passes()
-    assert followed.stdout == f"$ {command}\n" + "".join(f"{number}\n" for number in range(1, 900001)) + "end\n"
-    assert followed.stderr.startswith("unit  passed")
+    project = make_project(unit=f"{GATE}; seq 1 900000; printf end")
+    runner = project.start("run", "build")
+    wait_for(lambda: project.cicdctl("logs", "1", "unit").status == 0)
+    follower = project.start("logs", "1", "unit", "-f")
+    assert follower.stdout.readline().startswith("$ until")
+    open_gate(project)
+    shown = follower.stdout.read()
+    _, told = follower.communicate(timeout=20)
+    runner.communicate(timeout=20)
+    assert shown == "".join(f"{number}\n" for number in range(1, 900001)) + "end\n"
+    assert told.startswith("unit  passed")
 
 
-def test_follow_goes_on_with_the_next_attempt(make_project, until_gone):
+def test_follow_goes_on_with_the_next_attempt(make_project):
     """Every attempt of a retried stage is shown, also one that begins and ends between two looks."""
-    config = """
+    config = f"""
 [pipelines.build.stages.unit]
-run = "printf 'try %s' $CICD_ATTEMPT; test $CICD_ATTEMPT -ge 3"
+run = "{GATE}; printf 'try %s' $CICD_ATTEMPT; test $CICD_ATTEMPT -ge 3"
 retries = 3
 """
     project = make_project(config)
-    project.cicdctl("run", "build", "--detach").passes()
-    followed = project.cicdctl("logs", "1", "-f").passes()
-    shown = [line for line in followed.stdout.splitlines() if "$" not in line]
+    runner = project.start("run", "build")
+    wait_for(lambda: project.cicdctl("logs", "1", "unit").status == 0)
+    follower = project.start("logs", "1", "-f")
+    assert follower.stdout.readline().startswith("unit | $ until")
+    open_gate(project)
+    shown = [line for line in follower.stdout.read().splitlines() if "$" not in line]
+    _, told = follower.communicate(timeout=20)
+    runner.communicate(timeout=20)
     assert shown == ["unit | try 1", "unit | try 2", "unit | try 3"]
-    assert "unit: attempt 2\nunit: attempt 3\n#1 build passed in" in followed.stderr
+    assert "unit: attempt 2\nunit: attempt 3\n#1 build passed in" in told
 
 
 def test_follow_ends_when_the_runner_is_killed(make_project):
@@ -58,12 +66,12 @@ def test_follow_ends_when_the_runner_is_killed(make_project):
 
 def test_follow_from_the_tail_with_a_needle(make_project):
     """--tail begins so many lines before the present end, --grep goes on choosing."""
-    project = make_project(unit="seq 1 50; until test -e $CI_PROJECT_DIR/../go; do sleep 0.05; done; echo 51; echo x52")
+    project = make_project(unit=f"seq 1 50; {GATE}; echo 51; echo x52")
     runner = project.start("run", "build")
     wait_for(lambda: "50" in project.cicdctl("logs", "1", "unit").stdout)
     follower = project.start("logs", "1", "unit", "-f", "--tail", "2", "--grep", "5")
     assert follower.stdout.readline() == "50\n"
-    next(project.path.parent.glob("cache/cicdctl/*/worktrees")).joinpath("go").touch()
+    open_gate(project)
     out = follower.stdout.read()
     follower.communicate(timeout=20)
     runner.communicate(timeout=20)

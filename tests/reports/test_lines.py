@@ -60,3 +60,17 @@ def test_lines_are_cut_from_chunks():
 def test_documents_hold_every_field():
     assert every_field(Attempt(number=1, verdict=Verdict.PASSED))["exit_code"] is None
     assert every_field({"files": (b"a\xff", b"b")}) == {"files": ["a\\udcff", "b"]}
+
+
+def test_hostile_names_stay_in_their_line(make_project):
+    """A cell may hold anything; no terminal gets to act on it, wherever a stage is named."""
+    project = make_project(
+        '[pipelines.build.stages.a]\nrun = "exit 1"\nmatrix = { x = ["\\u001b[31mred\\n"] }\n[pipelines.build.stages.b]\nrun = "true"\n'
+    )
+    name = "a[x=\\x1b[31mred\\n]"
+    shown = project.cicdctl("-v", "run", "build").fails(1)
+    assert f"\n  {name}  failed" in shown.stdout and f"\n── {name} failed: " in shown.stdout
+    assert f"{name} | $ exit 1\n" in shown.stderr
+    for argv in (["show", "1"], ["plan", "build"], ["plan", "build", "--graph"], ["explain", "build", "b"]):
+        told = project.cicdctl(*argv).passes().stdout
+        assert name in told and "\x1b" not in told, argv
