@@ -52,7 +52,9 @@ def make_repository(folder: Path, files: int) -> Path:
     chance = random.Random(5)
     words = [("".join(chance.choices("abcdefghijklmnopqrstuvwxyz_", k=chance.randint(2, 12)))) for _ in range(4000)]
     names = [f"area{n % 25}/part{n // 20 % 100}/module_{n}.py" for n in range(files)]
-    with subprocess.Popen(["git", "fast-import", "--quiet"], cwd=repository, env=GIT_ENV, stdin=subprocess.PIPE) as pipe:
+    with subprocess.Popen(
+        ["git", "fast-import", "--quiet"], cwd=repository, env=GIT_ENV, stdin=subprocess.PIPE
+    ) as pipe:
         assert pipe.stdin is not None
         for number, (branch, changes) in enumerate(BRANCHES.items()):
             chosen = names if branch == "base" else chance.sample(names, min(changes, files))

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from orphans import children_of
+
 POLL_S = 0.02
 OUTPUT_KEPT_BYTES = 64 * 1024
 
@@ -19,8 +21,9 @@ OUTPUT_KEPT_BYTES = 64 * 1024
 class Sample:
     """What one run of a program took.
 
-    `peak_bytes` is the high-water mark of the program's own memory, read from /proc every `POLL_S` seconds; 0 when it was
-    not asked for. `peak_with_children_bytes` is `ru_maxrss` of wait4: the largest of the program and all it waited for.
+    `peak_bytes` is the high-water mark of the largest of the program and its descendants (turbo is started by a small
+    script), read from /proc every `POLL_S` seconds; 0 when it was not asked for. Not `ru_maxrss`: it begins with what
+    the benchmark itself had when it started the program.
     """
 
     seconds: float
@@ -28,12 +31,11 @@ class Sample:
     status: int
     output: str
     peak_bytes: int
-    peak_with_children_bytes: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class Side:
-    """One contestant: what is timed, what comes before it untimed, and what proves that it did the work."""
+    """One contestant: what is timed, what comes before and after it untimed, and what proves that it did the work."""
 
     name: str
     argv: Sequence[str]
@@ -41,6 +43,7 @@ class Side:
     env: Mapping[str, str]
     check: Callable[[Sample], None]
     prepare: Callable[[], None] = lambda: None
+    after: Callable[[], None] = lambda: None
     peak: bool = False
     discard: bool = False  # output to /dev/null: for programs that print hundreds of megabytes
 
@@ -72,10 +75,6 @@ class Series:
     def peak_bytes(self) -> int:
         return max(sample.peak_bytes for sample in self.samples)
 
-    @property
-    def peak_with_children_bytes(self) -> int:
-        return max(sample.peak_with_children_bytes for sample in self.samples)
-
 
 class WrongResult(Exception):
     """A program ended, but did not do what is being measured."""
@@ -97,8 +96,9 @@ def interleave(sides: Sequence[Side], *, rounds: int, warm_ups: int) -> dict[str
 
 
 def run_once(side: Side) -> Sample:
-    """Prepare, run, check. Raises WrongResult when the exit status is not 0 or the check refuses the result."""
+    """Prepare, run, check, clear. Raises WrongResult when the exit status is not 0 or the check refuses the result."""
     side.prepare()
+    os.sync()  # what the previous side and the preparation left to the disk is not charged to this side's fsync
     sample = timed(side.argv, folder=side.folder, env=side.env, peak=side.peak, discard=side.discard)
     if sample.status != 0:
         raise WrongResult(f"{side.name}: exit status {sample.status}\n{_ending(sample)}")
@@ -106,6 +106,7 @@ def run_once(side: Side) -> Sample:
         side.check(sample)
     except WrongResult as error:
         raise WrongResult(f"{side.name}: {error}\n{_ending(sample)}") from None
+    side.after()
     return sample
 
 
@@ -132,7 +133,6 @@ def timed(
         status=child.returncode,
         output=output.decode("utf-8", "replace"),
         peak_bytes=high_water,
-        peak_with_children_bytes=usage.ru_maxrss * 1024,
     )
 
 
@@ -146,13 +146,22 @@ def _watch(pid: int) -> int:
     pidfd = os.pidfd_open(pid)
     try:
         while not select.select([pidfd], [], [], POLL_S)[0]:
-            status = Path(f"/proc/{pid}/status").read_text()
-            for line in status.splitlines():
-                if line.startswith("VmHWM:"):
-                    high_water = max(high_water, int(line.split()[1]) * 1024)
+            waiting = [pid]
+            while waiting:
+                one = waiting.pop()
+                high_water = max(high_water, _high_water(one))
+                waiting += children_of(one)
     finally:
         os.close(pidfd)
     return high_water
+
+
+def _high_water(pid: int) -> int:
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return sum(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM:"))
 
 
 def _tail(target: int) -> bytes:

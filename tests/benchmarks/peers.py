@@ -16,14 +16,17 @@ QUIET = {
     "TURBO_TELEMETRY_DISABLED": "1",
     "TURBO_NO_UPDATE_NOTIFIER": "1",
     "DO_NOT_TRACK": "1",
-    "NX_DAEMON": "false",  # the workspaces are new or unchanged in every run: a daemon has nothing to remember
-    "NX_ISOLATE_PLUGINS": "false",  # one process fewer per built-in plugin: nx is faster with it
     "NX_TUI": "false",
     "NX_NO_CLOUD": "true",
     "NX_SKIP_PROVENANCE_CHECK": "true",
     "MOON_TELEMETRY": "false",
     "npm_config_update_notifier": "false",
 }
+
+# nx asks for a daemon everywhere but in CI and in containers; it is what its users have at their desk.
+NX_AS_ON_A_DESK = {"NX_DAEMON": "true"}
+# What its manual offers to those who know that their workspace is small: no daemon, and its own plugins in one process.
+NX_TUNED = {"NX_DAEMON": "false", "NX_ISOLATE_PLUGINS": "false"}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,10 +13,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from lab import Lab, Workload
 from measure import Series, WrongResult, interleave
+from orphans import adopt_orphans, end_orphans
 from peers import clean_environment, install_peers
 from table import print_workload, rows_of
-from workloads import WITHOUT_PEERS, WORKLOADS, Lab, Workload
+from workloads import WITHOUT_PEERS, WORKLOADS
 
 
 def main() -> int:
@@ -28,6 +30,7 @@ def main() -> int:
     if not options.json:
         facts = {**_machine(), **document["peers"]}  # type: ignore[dict-item]
         print(", ".join(f"{name} {value}" for name, value in facts.items()))
+    adopt_orphans()
     reached = True
     for name in names:
         with tempfile.TemporaryDirectory(prefix=f"cicdctl-bench-{name}-", dir=options.scratch) as scratch:
@@ -39,6 +42,8 @@ def main() -> int:
             except WrongResult as error:
                 print(f"{name}: {error}", file=sys.stderr)
                 return 3
+            finally:
+                end_orphans()
         rows = rows_of(workload, series)
         reached = reached and all(row["reached"] is not False for row in rows)
         if options.json:
@@ -54,12 +59,16 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     beside = Path(sys.executable).parent / "cicdctl"
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", action="append", choices=WORKLOADS, metavar="NAME", help=f"one of {', '.join(WORKLOADS)}")
+    parser.add_argument(
+        "--only", action="append", choices=WORKLOADS, metavar="NAME", help=f"one of {', '.join(WORKLOADS)}"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON document")
-    parser.add_argument("--rounds", type=int, default=0, help="rounds of each workload (default: its own, 5 to 31)")
+    parser.add_argument("--rounds", type=int, default=0, help="rounds of each workload (default: its own, 7 to 31)")
     parser.add_argument("--latest", action="store_true", help="the newest peers of the registry, not the pinned ones")
     parser.add_argument("--scratch", type=Path, help="folder for the repositories (default: the temporary folder)")
-    parser.add_argument("--cicdctl", default=str(beside) if beside.exists() else shutil.which("cicdctl"), help="program")
+    parser.add_argument(
+        "--cicdctl", default=str(beside) if beside.exists() else shutil.which("cicdctl"), help="program"
+    )
     options = parser.parse_args()
     if options.cicdctl is None:
         parser.error("cicdctl is not installed beside this Python: pip install -e .")
@@ -79,7 +88,6 @@ def _sides(series: dict[str, Series]) -> dict[str, dict[str, float | int]]:
             "median_cpu_s": round(one.median_cpu_s, 4),
             "rounds": len(one.samples),
             "peak_bytes": one.peak_bytes,
-            "peak_with_children_bytes": one.peak_with_children_bytes,
         }
         for name, one in series.items()
     }

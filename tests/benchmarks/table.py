@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import inspect
+import statistics
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from lab import Workload
 from measure import Series
-from workloads import Workload
 
 MB = 1_000_000
 
 
 def rows_of(workload: Workload, series: Mapping[str, Series]) -> list[dict[str, Any]]:
-    """Return one row per comparison. `reached` is None where there is no target."""
+    """Return one row per comparison: the median of the ratios of each round. `reached` is None where there is no target."""
     rows: list[dict[str, Any]] = []
     for target in workload.targets:
-        ratio = series[target.side].median_s / series[target.against].median_s
-        fastest = series[target.side].fastest_s / series[target.against].fastest_s
+        pairs = zip(series[target.side].samples, series[target.against].samples, strict=True)
+        ratios = sorted(ours.seconds / theirs.seconds for ours, theirs in pairs)
+        ratio = statistics.median(ratios)
         rows.append(
             {
                 "what": f"{target.side} / {target.against}",
                 "ratio": round(ratio, 3),
-                "ratio_of_fastest": round(fastest, 3),
+                "lowest": round(ratios[0], 3),
+                "highest": round(ratios[-1], 3),
                 "at_most": target.at_most,
                 "reached": None if target.at_most is None else ratio <= target.at_most,
             }
@@ -45,13 +48,13 @@ def print_workload(
     print(f"  {'':26}{'median':>9}{'fastest':>9}{'slowest':>9}{'cpu':>9}{'peak MB':>9}")
     for side, one in series.items():
         peak = f"{one.peak_bytes / MB:9.0f}" if one.peak_bytes else f"{'':9}"
-        print(
-            f"  {side:26}{one.median_s:9.3f}{one.fastest_s:9.3f}{one.slowest_s:9.3f}{one.median_cpu_s:9.3f}{peak}"
-        )
+        print(f"  {side:26}{one.median_s:9.3f}{one.fastest_s:9.3f}{one.slowest_s:9.3f}{one.median_cpu_s:9.3f}{peak}")
     for row in rows:
         verdict = {None: "", True: "reached", False: "NOT REACHED"}[row["reached"]]
         if "bytes" in row:
             print(f"  {row['what']:36}{row['bytes'] / MB:6.0f} MB  target ≤ {row['at_most'] / MB:.0f} MB  {verdict}")
         else:
             target = "" if row["at_most"] is None else f"target ≤ {row['at_most']:.2f}"
-            print(f"  {row['what']:36}{row['ratio']:9.2f}  {target:14}  {verdict}")
+            print(
+                f"  {row['what']:36}{row['ratio']:9.2f} ({row['lowest']:.2f} to {row['highest']:.2f})  {target:14}  {verdict}"
+            )
