@@ -18,10 +18,10 @@ class JunitReport:
     """
 
     def __init__(self, path: Path) -> None:
-        path = path.resolve()
-        self._path = path
         # A pipe or device is written to; what is a file, or not there yet, is replaced as a whole.
-        self._aside = path.with_name(path.name + ".part") if path.is_file() or not path.exists() else path
+        is_special = path.exists() and not path.is_file()
+        self._path = path = path if is_special else path.resolve()
+        self._aside = path if is_special else path.with_name(path.name + ".part")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self._aside.open("wb")

@@ -43,7 +43,7 @@ def print_status(latest: Mapping[str, Sequence[Run]], active: Sequence[Run], *, 
         rows.append((name, marks, f"#{newest.number}", _verdict(newest), _where(newest), _age(newest.created_at)))
     print_table(rows, header=("pipeline", "latest", "run", "verdict", "ref", "when"))
     for run in active:
-        print_lines([f"running: {lines.run_title(run)} for {_age(run.started_at or run.created_at)}"])
+        print_lines([f"{run.state.value}: {lines.run_title(run)} for {_age(run.started_at or run.created_at)}"])
     return 0
 
 

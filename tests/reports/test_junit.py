@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from xml.etree import ElementTree
 
 import pytest
@@ -44,6 +45,16 @@ def test_a_link_stays_a_link(tmp_path):
     (tmp_path / "link.xml").symlink_to("real.xml")
     JunitReport(tmp_path / "link.xml").cicdctl_run_finished(RunSummary(run=a_run()))
     assert (tmp_path / "link.xml").is_symlink() and b"testsuite" in (tmp_path / "real.xml").read_bytes()
+
+
+def test_a_pipe_is_written_to(tmp_path):
+    """`--junit >(program)` and devices: nothing is put in their place."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    JunitReport(path).cicdctl_run_finished(RunSummary(run=a_run()))
+    assert os.read(reader, 65536).startswith(b"<?xml") and path.is_fifo()
+    os.close(reader)
 
 
 def test_what_cannot_be_written_is_told_at_once(tmp_path):
