@@ -11,7 +11,7 @@ import msgspec
 
 from cicdctl.errors import ConfigError, PluginError
 from cicdctl.hookspecs import ASKED, PREFIX
-from cicdctl.kinds import Kind, StageCommands, read_options
+from cicdctl.kinds import Kind, Places, StageCommands, read_options
 from cicdctl.model import Stage
 from cicdctl.model.values import Value
 from cicdctl.near_words import near_word
@@ -174,6 +174,22 @@ class PluginManager:
     def find(self, hook: str, name: str, *, where: str) -> Kind:
         """Return the kind with this name. Raises ConfigError at `where`, with the near word, when there is none."""
         return self._find(hook, name, where)[1]
+
+    def open_kind(self, hook: str, name: str, options: Mapping[str, Any], places: Places, *, where: str) -> Any:
+        """Open an executor, a cache or a store that a plugin provides. `where` names the setting that selects it.
+
+        Raises ConfigError for an unknown kind or wrong options, PluginError when it does not open.
+        """
+        plugin, kind = self._find(hook, name, where)
+        checked = read_options(kind, options, where=where)
+        try:
+            return plugin.call(kind.open, checked, places)  # type: ignore[attr-defined]
+        except ConfigError:
+            raise  # the kind's own words about options that do not go together
+        except Exception as error:  # a plugin may raise anything
+            raise PluginError(
+                f'plugin "{plugin.name}": "{kind.name}" does not open: {describe_error(error)}'
+            ) from error
 
     def resolve_stage(self, stage: Stage, *, where: str) -> StageCommands:
         """Turn a stage with `uses` into commands. `where` names the stage: `.cicd.toml: pipelines.test.stages.unit`.

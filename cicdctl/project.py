@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from cicdctl.config import Config, Settings, read_config, read_operator
 from cicdctl.errors import ConfigError, GitError, NotAvailable, StoreError
 from cicdctl.git import Repository, open_repository
+from cicdctl.kinds import Places
 from cicdctl.model import Value
 from cicdctl.plugin_manager import PluginManager
 
@@ -111,8 +112,10 @@ class Project:
 
     @cached_property
     def settings(self) -> Settings:
-        """The operator's half in force."""
-        own = self.working_config
+        """The operator's half in force. A broken file in the working tree is told and counts as none: what was
+        run before must stay visible. Who starts something calls `require_settings` before.
+        """
+        own = self._own_config
         files = any(path.is_file() for path in self.operator_files)
         if not files and not any(name.startswith(ENVIRON_PREFIX) for name in self.environ):
             # The usual case on a developer's machine: one file, nothing to lay over it, no variable to fill in.
@@ -120,16 +123,37 @@ class Project:
                 return Settings()
             if "${" not in str(own.document):
                 return own
-        self.resolved.require("orchestrator")
-        return self.resolved.settings
+        resolved = self._resolve(own)
+        resolved.require("orchestrator")
+        return resolved.settings
+
+    def require_settings(self) -> None:
+        """Raise ConfigError when the file in the working tree, or the one named by `--config`, is broken."""
+        _ = self.working_config
+
+    @cached_property
+    def _own_config(self) -> Config | None:
+        try:
+            return self.working_config
+        except ConfigError as error:
+            if self.invocation.config_file is not None:
+                raise
+            self.warn(f"{error.problems[0]}; settings of this file are not in force (cicdctl config validate)")
+            return None
 
     @cached_property
     def resolved(self) -> Resolved:
-        """The same with the origin of each value: defaults, the working tree's file, operator files, `CICDCTL_…`."""
+        """The same with the origin of each value: defaults, the working tree's file, operator files, `CICDCTL_…`.
+
+        Raises ConfigError when one of them is broken.
+        """
+        return self._resolve(self.working_config)
+
+    def _resolve(self, own: Config | None) -> Resolved:
         from cicdctl.config.operator import config_layer, resolve
         from cicdctl.config.variables import environment_layers
 
-        layers = [] if self.working_config is None else [config_layer(self.working_config)]
+        layers = [] if own is None else [config_layer(own)]
         for path in self.operator_files:
             if path.is_file():
                 layers.append(config_layer(read_operator(_read_file(path), source=str(path))))
@@ -224,6 +248,11 @@ class Project:
         from cicdctl.store import open_cache
 
         limits = self.settings.orchestrator.cache
+        if limits.backend != "disk":
+            where = "orchestrator.cache"
+            return self.plugins.open_kind(  # type: ignore[no-any-return]
+                "cicdctl_result_caches", limits.backend, limits.options, self.places, where=where
+            )
         return open_cache(
             self.cache_folder,
             max_size_bytes=limits.max_size_bytes,
@@ -239,6 +268,11 @@ class Project:
         from cicdctl.store import Secrets
 
         return Secrets(self.state_folder, parse=lambda text: dict(parse_document(text.encode(), "secrets.toml")[0]))
+
+    @property
+    def places(self) -> Places:
+        """The folders that a plugin's executor, cache or store may use."""
+        return Places(git_dir=self.repository.common_dir, state=self.state_folder, cache=self.cache_folder)
 
     def open_pool(self, *, capacity: int) -> WorktreePool:
         """Open the pool of warm worktrees."""
@@ -293,8 +327,14 @@ def _read_file(path: Path) -> bytes:
 
 
 def _load_files(project: Project) -> None:
-    """Load the plugin files that the operator, or the user's own working tree, names."""
-    own = project.working_config
+    """Load the plugin files that the user's own working tree names.
+
+    A file that cannot be read names none: the commands that need it say so, all others go on without.
+    """
+    try:
+        own = project.working_config
+    except ConfigError:
+        return
     if own is None or project.repository.work_tree is None:
         return
     for name in own.plugins:

@@ -29,11 +29,16 @@ def refuse_unavailable(config: Config, pipeline: Pipeline) -> None:
 
 def list_ignored(config: Config, pipeline: Pipeline) -> Iterator[str]:
     """Yield what this run goes on without, in words."""
+    orchestrator = config.orchestrator
     if pipeline.concurrency is not None:
         yield f"pipelines.{pipeline.name}.concurrency is not available yet: this run waits for no other"
     if config.fixers:
         yield "fixers are not available yet: a failure is only reported"
     if config.notifiers:
         yield "notifiers are not available yet: nobody is told but you"
-    if config.orchestrator.optimization.retry_failed_tests:
-        yield "optimization.retry_failed_tests is not available yet; a stage's own retries are"
+    if orchestrator.optimization.thorough_health_checks:
+        yield "optimization.thorough_health_checks is not available yet: only `cicdctl doctor` checks"
+    if orchestrator.failure_handling.pause_on_failure:
+        yield "failure_handling.pause_on_failure is not available yet: a run ends with its failure"
+    if not orchestrator.persistence.enabled:
+        yield "persistence.enabled = false is not available yet: this run is recorded"

@@ -318,7 +318,7 @@ class Runner:
         if self._executor is None:
             from cicdctl.runner.workshop import open_executor
 
-            self._executor = open_executor(self._project, self._prepared, self._run, jobs=self._jobs)
+            self._executor = open_executor(self._project, jobs=self._jobs)
         return self._executor
 
     def _close_executor(self) -> None:

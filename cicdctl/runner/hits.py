@@ -41,7 +41,7 @@ class Hits:
         known = self._taken_over.get(planned.id)
         if known is not None and known.key == identity.key and _nothing_ran(ancestors) and self._is_whole(known):
             return known
-        if not self._read_cache or not is_cacheable(planned):
+        if not self._read_cache or not is_cacheable(planned) or not self._may_skip(planned):
             return None
         found = self._project.cache.get(identity.key, trust=self._run.trust.value)
         if found is None or not self._is_whole(found.result):
@@ -55,6 +55,11 @@ class Hits:
             attempts=(),
             warnings=(),
         )
+
+    def _may_skip(self, planned: PlannedStage) -> bool:
+        """Whether tests may be left out that were seen to pass: stages with a JUnit report are tests."""
+        wanted = self._project.settings.orchestrator.optimization.skip_unchanged_tests
+        return wanted or not planned.stage.reports.junit
 
     def remember(self, planned: PlannedStage, result: StageResult) -> None:
         """Keep a pass for later runs; anything else is not kept. What an earlier run remembered stays."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from cicdctl.errors import CicdError
 from cicdctl.project import Project
+from cicdctl.store import keep_state
 
 KEEP_RUNS = 1_000
 EVERY_S = 24 * 3600.0
@@ -26,7 +27,11 @@ def collect_garbage(project: Project, *, dry_run: bool) -> Any:
 
 
 def keep_house(project: Project) -> None:
-    """Collect garbage after a run, at most once a day; what goes wrong is only told."""
+    """After a run: back up the state once an hour, collect garbage once a day. What goes wrong is only told."""
+    try:
+        keep_state(project.state_folder, time.time())
+    except CicdError as error:
+        project.warn(f"the state was not backed up: {error}")
     stamp = project.cache_folder / "last-gc"
     try:
         if stamp.exists() and time.time() - stamp.stat().st_mtime < EVERY_S:

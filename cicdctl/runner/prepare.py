@@ -7,11 +7,11 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
-from cicdctl.config import Config, read_config
+from cicdctl.config import Config, OrchestratorSettings, read_config
 from cicdctl.errors import ConfigError, UsageError
 from cicdctl.git import Commit, Repository, compile_globs
 from cicdctl.kinds import StageCommands
-from cicdctl.model import Pipeline, Plan, Run, RunState, Trust, Value
+from cicdctl.model import Pipeline, Plan, Run, RunState, Stage, Trust, Value
 from cicdctl.near_words import near_word
 from cicdctl.planning import Facts, make_plan
 from cicdctl.project import Project
@@ -41,6 +41,7 @@ def prepare(project: Project, request: RunRequest, *, as_run: Run | None = None)
     `as_run` is the run this was begun as by somebody else. Raises GitError, ConfigError or UsageError; nothing
     is recorded then. A snapshot's objects are written, and pinned until `release_snapshot` or the end of a run.
     """
+    project.require_settings()
     commit, ref, is_snapshot = _find_commit(project, request)
     try:
         return _prepare(project, request, commit, ref, is_snapshot=is_snapshot, as_run=as_run)
@@ -60,7 +61,7 @@ def _prepare(
         if request.config_text is None
         else read_config(request.config_text, source="--config")
     )
-    pipeline = with_time_limit(find_pipeline(config, request.pipeline), project.settings.orchestrator.timeouts)
+    pipeline = as_operated(find_pipeline(config, request.pipeline), project.settings.orchestrator)
     refuse_unavailable(config, pipeline)
     branch, tag = branch_and_tag(ref)
     base = commit.parents[0] if commit.parents else None
@@ -109,11 +110,19 @@ def _commands(project: Project, plan: Plan) -> dict[str, StageCommands]:
     }
 
 
-def with_time_limit(pipeline: Pipeline, limits: Mapping[str, float]) -> Pipeline:
-    """Give a pipeline without a time limit of its own the operator's for its name."""
-    if pipeline.timeout_s is not None or pipeline.name not in limits:
-        return pipeline
-    return replace(pipeline, timeout_s=limits[pipeline.name])
+def as_operated(pipeline: Pipeline, operator: OrchestratorSettings) -> Pipeline:
+    """Return the pipeline as the operator lets it run: a time limit by its name, and one retry for tests."""
+    if pipeline.timeout_s is None and pipeline.name in operator.timeouts:
+        pipeline = replace(pipeline, timeout_s=operator.timeouts[pipeline.name])
+    if operator.optimization.retry_failed_tests:
+        pipeline = replace(pipeline, stages=tuple(map(_retried, pipeline.stages)))
+    return pipeline
+
+
+def _retried(stage: Stage) -> Stage:
+    if not stage.reports.junit or stage.retries.max > 0:
+        return stage
+    return replace(stage, retries=replace(stage.retries, max=1))
 
 
 def release_snapshot(project: Project, prepared: Prepared) -> None:

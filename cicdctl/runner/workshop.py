@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from cicdctl.model import Run
+from cicdctl.model import Executor
 from cicdctl.process import Limits, prepare_runner_process
 from cicdctl.project import Project
 from cicdctl.runner.attempt import Site
 from cicdctl.runner.local import LocalExecutor
-from cicdctl.runner.prepare import Prepared
 from cicdctl.runner.stage import Bench
 from cicdctl.store.dependency_cache import DependencyCaches
 
 
-def open_executor(project: Project, prepared: Prepared, run: Run, *, jobs: int) -> Any:
-    """Return the executor of one run; `close` it. The process becomes a runner: subreaper and not dumpable."""
+def open_executor(project: Project, *, jobs: int) -> Executor:
+    """Return the executor of one run, this machine or what a plugin provides; `close` it.
+
+    For this machine the process becomes a runner: subreaper and not dumpable. Raises ConfigError or PluginError
+    when the plugin's does not open.
+    """
+    chosen = project.settings.orchestrator.executor
+    if chosen.uses != "local":
+        return project.plugins.open_kind(  # type: ignore[no-any-return]
+            "cicdctl_executors", chosen.uses, chosen.options, project.places, where="orchestrator.executor"
+        )
     prepare_runner_process()
     pool = project.open_pool(capacity=jobs + 2)
     bench = Bench(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 
@@ -110,3 +111,24 @@ def test_unavailable_parts_are_said(make_project):
     )
     told = project.cicdctl("run", "build").passes().stderr
     assert "concurrency is not available yet" in told and "fixers are not available yet" in told
+
+
+def test_broken_file_hides_nothing_that_was_run(make_project):
+    """With a broken .cicd.toml in the working tree past runs stay visible; starting one is refused."""
+    project = make_project(unit="echo hello")
+    project.cicdctl("run", "build").passes()
+    project.write(".cicd.toml", "[pipelines.build\n")
+    for argv in (["history"], ["show"], ["logs"], ["status"], ["secrets", "set", "TOKEN"], ["cache", "stats"]):
+        seen = project.cicdctl(*argv, stdin="value-of-it\n").passes()
+        assert argv[0] == "secrets" or ".cicd.toml:1" in seen.stderr
+    for argv in (
+        ["run", "build"],
+        ["run", "build", "HEAD"],
+        ["plan", "build"],
+        ["rerun"],
+        ["config", "show", "--resolved"],
+    ):
+        assert ".cicd.toml:1" in project.cicdctl(*argv).fails(2).stderr
+    told = json.loads(project.cicdctl("config", "validate", "--json").fails(2).stdout)
+    assert told["valid"] is False and len(told["problems"]) == 1
+    assert "configuration" in project.cicdctl("doctor").stdout
