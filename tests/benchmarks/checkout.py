@@ -1,6 +1,6 @@
-"""Checkouts of a large repository beside git's own, interleaved; prints medians and ratios.
+"""Checkouts of a large repository beside git's own, in turns; prints medians and ratios.
 
-    python tests/benchmarks/checkout.py [--files 50000] [--rounds 5] [--folder DIR]
+    python tests/benchmarks/checkout.py [--files 50000] [--rounds 7] [--folder DIR]
 
 The targets are those of the design: cold ≤ 1.2, move of 1/500/5,000 files ≤ 0.15/0.5/1.0, scan ≤ 1.2,
 restore ≤ 1.2 times git's time in the same round.
@@ -91,42 +91,50 @@ class Bench:
         commit = self.commits[branch]
         return self.pool.acquire(commit.oid, commit.tree)
 
-    def note(self, name: str, theirs: float, ours: float) -> None:
-        self.times.setdefault(name, []).append((theirs, ours))
-        print(f"  {name:10} git {theirs * 1000:8.1f} ms   ours {ours * 1000:8.1f} ms", file=sys.stderr)
+    def compare(self, name: str, theirs: Callable[[], object], ours: Callable[[], object]) -> None:
+        """Time both; who begins changes each time. What was written before is on the disk before the clock starts."""
+        seconds = {}
+        for side in (theirs, ours) if len(self.times.setdefault(name, [])) % 2 else (ours, theirs):
+            os.sync()
+            seconds[side] = timed(side)
+        self.times[name].append((seconds[theirs], seconds[ours]))
+        shown = f"git {seconds[theirs] * 1000:8.1f} ms   ours {seconds[ours] * 1000:8.1f} ms"
+        print(f"  {name:10} {shown}", file=sys.stderr)
+
+    def compare_acquire(self, name: str, branch: str, *theirs: str, cwd: Path) -> None:
+        """A git command against a slot that moves to `branch`; the slot goes back outside the clock."""
+        held: list[Slot] = []
+        self.compare(name, partial(git, *theirs, cwd=cwd), lambda: held.append(self.acquire(branch)))
+        held[0].release(reusable=True)
 
     def cold_checkouts(self) -> Path:
         """Leave git's worktree for the other measurements."""
         self.cold += 1
         reference = self.folder / f"reference{self.cold}"
-        theirs = timed(lambda: git("worktree", "add", "-q", "--detach", str(reference), "base", cwd=self.source))
-        held: list[Slot] = []
-        ours = timed(lambda: held.append(self.acquire("base")))
-        self.note("cold", theirs, ours)
-        held[0].release(reusable=True)
+        add = ("worktree", "add", "-q", "--detach", str(reference), "base")
+        self.compare_acquire("cold", "base", *add, cwd=self.source)
         return reference
 
     def warm_moves(self, reference: Path) -> None:
         for branch, name in (("one", "move 1"), ("some", "move 500"), ("many", "move 5000")):
             for target in (branch, "base"):
-                theirs = timed(partial(git, "checkout", "-q", "--detach", target, cwd=reference))
-                start = time.perf_counter()
-                slot = self.acquire(target)
-                self.note(name, theirs, time.perf_counter() - start)
-                slot.release(reusable=True)
+                self.compare_acquire(name, target, "checkout", "-q", "--detach", target, cwd=reference)
 
     def scans(self, reference: Path) -> None:
         slot = self.acquire("base")
-        theirs = timed(lambda: git("status", "--porcelain", "--ignored", cwd=reference))
-        self.note("scan", theirs, timed(slot.changed))
+        self.compare("scan", partial(git, "status", "--porcelain", "--ignored", cwd=reference), slot.changed)
         for root in (reference, slot.path):
             for number in range(10):
                 name = git("ls-files", "-z", cwd=reference).split(b"\0")[number * 17]
                 (root / os.fsdecode(name)).write_text("soiled")
             for number in range(200):
                 (root / f"area1/new{number}").write_text("x")
-        theirs = timed(lambda: (git("reset", "-q", "--hard", cwd=reference), git("clean", "-ffdxq", cwd=reference)))
-        self.note("restore", theirs, timed(lambda: slot.release(reusable=True)))
+        reset = ("reset", "-q", "--hard"), ("clean", "-ffdxq")
+        self.compare(
+            "restore",
+            lambda: [git(*argv, cwd=reference) for argv in reset],
+            lambda: slot.release(reusable=True),
+        )
 
     def quick_path(self) -> float:
         """Acquire and release of an untouched slot of a few files, median of 200, seconds."""
@@ -161,7 +169,7 @@ class Bench:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--files", type=int, default=50_000)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "cicdctl-benchmark")
     options = parser.parse_args()
     source = make_repository(options.folder, options.files)
