@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 import msgspec
 
 from cicdctl.errors import ConfigError
-from cicdctl.model import Executor
+from cicdctl.model import Artifact, Executor
 from cicdctl.model.values import Value
 from cicdctl.near_words import near_word
 
@@ -105,12 +105,35 @@ class FixerKind(Kind, frozen=True, kw_only=True):
     open: Callable[[Any], Any]
 
 
+class Blobs(Protocol):
+    """Content by its SHA-256 in hex: artifacts, lists of artifacts, logs. Any thread; durable when a call returns."""
+
+    def add_bytes(self, data: bytes) -> str:
+        """Store some bytes; return their digest. Raises StoreError."""
+
+    def add_file(self, path: Path) -> tuple[str, int]:
+        """Store a copy of a regular file; return digest and size in bytes. Raises StoreError."""
+
+    def add_manifest(self, artifacts: Sequence[Artifact]) -> str | None:
+        """Store the list of a stage's artifacts: the `manifest` of its result. None when there are none."""
+
+    def has(self, digest: str) -> bool:
+        """Whether it is there."""
+
+    def open(self, digest: str) -> BinaryIO:
+        """Open for reading. Raises StoreError when it is gone or damaged."""
+
+    def restore(self, artifacts: Sequence[Artifact], root: Path) -> None:
+        """Lay artifacts down below a folder. Raises StoreError when one is gone or damaged."""
+
+
 class Places(Value, frozen=True, kw_only=True):
-    """Folders that a store, cache or executor may use. The state folder is private to the user."""
+    """Folders that a store, cache or executor may use, and the blobs. The state folder is private to the user."""
 
     git_dir: Path
     state: Path
     cache: Path
+    blobs: Blobs
 
 
 class StateStoreKind(Kind, frozen=True, kw_only=True):

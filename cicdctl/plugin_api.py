@@ -3,6 +3,7 @@
 from cicdctl.errors import CicdError, ConfigError, GitError, PluginError, StoreError, UsageError
 from cicdctl.hookspecs import hookimpl
 from cicdctl.kinds import (
+    Blobs,
     CommandKind,
     ExecutorKind,
     FixerKind,
@@ -27,6 +28,7 @@ from cicdctl.model import (
     Event,
     Execution,
     Executor,
+    LostArtifacts,
     Pipeline,
     Plan,
     PlannedStage,
@@ -48,6 +50,7 @@ from cicdctl.model import (
 __all__ = [
     "Artifact",
     "Attempt",
+    "Blobs",
     "CicdError",
     "CommandKind",
     "ConfigError",
@@ -59,6 +62,7 @@ __all__ = [
     "FixerKind",
     "GitError",
     "Kind",
+    "LostArtifacts",
     "Monitor",
     "MonitorKind",
     "NoOptions",

@@ -272,7 +272,9 @@ class Project:
     @property
     def places(self) -> Places:
         """The folders that a plugin's executor, cache or store may use."""
-        return Places(git_dir=self.repository.common_dir, state=self.state_folder, cache=self.cache_folder)
+        return Places(
+            git_dir=self.repository.common_dir, state=self.state_folder, cache=self.cache_folder, blobs=self.blobs
+        )
 
     def open_pool(self, *, capacity: int) -> WorktreePool:
         """Open the pool of warm worktrees."""

@@ -15,7 +15,7 @@ def parse_duration(value: float | str) -> float:
     Raises ValueError when it is neither, or negative.
     """
     if isinstance(value, bool):
-        raise ValueError("a duration is a number of seconds or text such as \"90s\"")
+        raise ValueError('a duration is a number of seconds or text such as "90s"')
     if isinstance(value, int | float):
         if value < 0 or value != value or value == float("inf"):
             raise ValueError("a duration cannot be negative or endless")
@@ -23,7 +23,7 @@ def parse_duration(value: float | str) -> float:
     text = value.strip()
     match = _DURATION.fullmatch(text)
     if not text or match is None:
-        raise ValueError(f"{value!r} is not a duration; write seconds or \"90s\", \"30m\", \"1h30m\"")
+        raise ValueError(f'{value!r} is not a duration; write seconds or "90s", "30m", "1h30m"')
     days, hours, minutes, seconds = (float(part or 0) for part in match.groups())
     return days * 86400 + hours * 3600 + minutes * 60 + seconds
 
@@ -34,14 +34,14 @@ def parse_size(value: int | str) -> int:
     Raises ValueError when it is neither, or negative.
     """
     if isinstance(value, bool):
-        raise ValueError("a size is a number of bytes or text such as \"512MB\"")
+        raise ValueError('a size is a number of bytes or text such as "512MB"')
     if isinstance(value, int):
         if value < 0:
             raise ValueError("a size cannot be negative")
         return value
     match = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
     if match is None:
-        raise ValueError(f"{value!r} is not a size; write bytes or \"512MB\", \"4GB\", \"1GiB\"")
+        raise ValueError(f'{value!r} is not a size; write bytes or "512MB", "4GB", "1GiB"')
     number, prefix, binary = match.groups()
     return int(float(number) * (1024 if binary else 1000) ** _POWERS[prefix.upper()])
 

@@ -10,9 +10,7 @@ MAX_PATH_BYTES = 4095
 # Only names that match go to the slow check: `.git` needs these letters, HFS may hide code points among them.
 _SUSPECT = re.compile(rb"(?i)git|gi7eb|[\xe2\xef\x00/]|^\.\.?$|^$")
 # HFS+ ignores these code points inside a name (git's utf8.c, next_hfs_char).
-_IGNORED = re.compile(
-    rb"\xe2\x80[\x8c-\x8f\xaa-\xae]|\xe2\x81[\xaa-\xaf]|\xef\xbb\xbf"
-)
+_IGNORED = re.compile(rb"\xe2\x80[\x8c-\x8f\xaa-\xae]|\xe2\x81[\xaa-\xaf]|\xef\xbb\xbf")
 _NTFS_GIT = re.compile(rb"(?i)(?:^|\\)(?:\.git|git~1)[ .]*(?:[\\:]|$)")
 _NTFS_MODULES = re.compile(rb"(?i)^(?:\.gitmodules|gitmod~[1-4]|gi7eb[0-9a-f~]*~[1-9])[ .]*(?:[\\:].*)?$")
 

@@ -74,9 +74,7 @@ class WorktreePool:
         Prefers a slot that is at the commit, then one to move, then one to restore, then a new one. With
         `sticky` untracked files of the same name's last use are still there. Raises GitError.
         """
-        wanted = Record(
-            version=RECORD_VERSION, commit=commit, tree=tree, trust=trust, sticky=sticky, boot=self._boot
-        )
+        wanted = Record(version=RECORD_VERSION, commit=commit, tree=tree, trust=trust, sticky=sticky, boot=self._boot)
         try:
             return self._reuse(wanted) or self._create(wanted)
         except OSError as error:

@@ -292,5 +292,3 @@ class Repository:
         from cicdctl.git.snapshot import take_snapshot
 
         return take_snapshot(self)
-
-

@@ -88,9 +88,7 @@ class Conversions:
             own = settings.path("core.attributesfile")
             info = read_small(self._repository.common_dir / "info" / "attributes")
             weak = read_small(own) if own else None
-            self._attributes = Attributes(
-                self._read, extra=[info] if info else [], weak=[weak] if weak else []
-            )
+            self._attributes = Attributes(self._read, extra=[info] if info else [], weak=[weak] if weak else [])
         return self._attributes.conversion(path)
 
     def _read(self, folder: bytes) -> bytes | None:
@@ -214,5 +212,3 @@ def _chunks(descriptor: int) -> Iterator[bytes]:
 
 def _stamp(found: os.stat_result) -> tuple[int, ...]:
     return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino
-
-

@@ -13,7 +13,10 @@ POLL_S = 0.02
 
 
 def start_detached(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], log: Path) -> int:
-    """Start a program that outlives us: a session of its own, no terminal, its output appended to `log`. Returns its pid."""
+    """Start a program that outlives us and return its pid.
+
+    It has a session of its own and no terminal; what it prints is appended to `log`.
+    """
     descriptor = os.open(log, os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
         child = subprocess.Popen(

@@ -22,6 +22,7 @@ from cicdctl.process import (
     build_environment,
     parse_outputs,
     run_process,
+    shared_network,
     start_service,
 )
 from cicdctl.runner.places import Scratch, Workplace, file_name, log_path, read_plain
@@ -204,6 +205,8 @@ def _run_with_services(
         sandbox=place.sandbox,
     )
     with ExitStack() as stack:
+        if stage.services and spec.sandbox is not None:
+            spec = replace(spec, sandbox=stack.enter_context(shared_network(spec.sandbox)))
         for service in stage.services:
             port = str(_start(stack, site, request, number, service, spec, control))
             env[f"{variable_name(service.name)}_PORT"] = port
@@ -227,6 +230,7 @@ def _start(
     )
     log = stack.enter_context(LogWriter(site.state_folder / relative))
     masker = Masker(request.secrets)
+    stack.callback(lambda: log.write(masker.flush()))  # when the service has ended
     return stack.enter_context(
         start_service(
             name=service.name,

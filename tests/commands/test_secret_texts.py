@@ -67,6 +67,18 @@ ready_timeout = "1s"
     assert "password ***" in text and SECRET not in text
 
 
+def test_log_of_a_service_is_whole_and_masked(make_project):
+    """What a service printed last, without an end of line and like the beginning of the secret, is in its log."""
+    body = f"""run = "sleep 0.3"
+[pipelines.build.stages.one.services.db]
+run = "printf 'password %s, %s' $TOKEN {SECRET[:4]}; sleep 60"
+"""
+    project = with_secret(make_project, body)
+    project.cicdctl("run", "build").passes()
+    log = (project.path / ".git/cicdctl/logs/1/one.1.db.log").read_text()
+    assert log == f"password ***, {SECRET[:4]}"
+
+
 def test_output_file_that_became_a_link_is_not_read(make_project, tmp_path):
     """A stage may replace the two files; neither a link out of its folder nor a pipe is followed."""
     (tmp_path / "foreign").write_text("STOLEN=1\n")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -99,6 +101,26 @@ network = false
     else:
         ran.fails(3)
         assert "bubblewrap" in ran.stdout
+
+
+@pytest.mark.skipif(shutil.which("bwrap") is None, reason="the sandbox without network is bubblewrap")
+def test_service_is_reached_without_network(make_project):
+    """A stage without network meets its service, and nothing else, on the loopback device they share."""
+    config = f'''
+[orchestrator]
+sandbox_paths = ["{sys.base_prefix}"]
+[pipelines.build.stages.unit]
+run = "$PYTHON ask.py && grep -c : /proc/net/dev"
+env = {{ PYTHON = "{os.path.realpath(sys.executable)}" }}
+network = false
+[pipelines.build.stages.unit.services.web]
+run = "exec $PYTHON -m http.server --bind 127.0.0.1 $PORT"
+ready = "$PYTHON ask.py"
+'''
+    ask = "import os, urllib.request as u; u.urlopen('http://127.0.0.1:' + os.environ['PORT']).read()"
+    project = make_project(config, files={"ask.py": ask})
+    project.cicdctl("run", "build").passes()
+    assert project.cicdctl("logs", "1", "unit").passes().stdout.strip().endswith("1")
 
 
 def test_a_stage_that_daemonises_leaves_nothing(make_project):
