@@ -49,4 +49,4 @@ def plan(
     )
     with open_here(ctx) as project:
         install_warnings(project)
-        raise typer.Exit(print_forecast(project, request, forecast(project, request), json=json, graph=graph))
+        raise typer.Exit(print_forecast(forecast(project, request), json=json, graph=graph))

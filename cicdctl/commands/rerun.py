@@ -37,5 +37,5 @@ def rerun(
 ) -> None:
     """Run the same pipeline on the same commit again, as a new run."""
     with open_here(ctx) as project, install_reports(project, json=json):
-        request = request_again(find_run(project, run).run, failed=failed, no_cache=no_cache, jobs=jobs)
+        request = request_again(project, find_run(project, run).run, failed=failed, no_cache=no_cache, jobs=jobs)
         raise typer.Exit(exit_status(run_pipeline(project, request)))

@@ -86,7 +86,7 @@ def run(
 
             refuse_options("--dry-run", {"--detach": detach, **files})
             install_warnings(project)
-            raise typer.Exit(print_forecast(project, request, forecast(project, request), json=json, graph=False))
+            raise typer.Exit(print_forecast(forecast(project, request), json=json, graph=False))
         if ".." in revision:
             from cicdctl.reports.ranges import print_range
             from cicdctl.runner import run_range

@@ -15,6 +15,7 @@ LINE_PATTERN = r"^[^\x00-\x1f\x7f]*[^\x00-\x20\x7f][^\x00-\x1f\x7f]*$"
 STEERING = ("LD_", "DYLD_", "GIT_", "CICD_")
 STEERING_NAMES = frozenset({"BASH_ENV", "ENV", "IFS", "PATH", "PROMPT_COMMAND", "SHELLOPTS", "BASHOPTS", "PS4"})
 # And these steer an interpreter: no value from outside the file may reach them.
+HOMES = frozenset({"HOME", "TMPDIR", "USER", "SHELL"})
 INTERPRETING = frozenset({"NODE_OPTIONS", "PERL5OPT", "RUBYOPT", "JAVA_TOOL_OPTIONS", "PERL5LIB", "RUBYLIB"})
 
 
@@ -45,8 +46,8 @@ def check_secret_name(name: str) -> str | None:
     complaint = check_variable(name)
     if complaint is not None:
         return f"{quote(name)}: {complaint}"
-    if check_env_name(name) or name in INTERPRETING or name.startswith("PYTHON"):
-        return f"{quote(name)} cannot be a secret, because it steers the loader or an interpreter"
+    if check_env_name(name) or name in INTERPRETING | HOMES or name.startswith(("PYTHON", "CICDCTL_")):
+        return f"{quote(name)} cannot be a secret, because it steers how programs start"
     return None
 
 

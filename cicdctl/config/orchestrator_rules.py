@@ -50,15 +50,15 @@ CACHE = Table(
         Key(name="enabled", shape=Flag(), doc="Reuse results at all", default="true", tighten="off"),
         Key(name="backend", shape=NAME, doc="`disk`, or the name of a result cache a plugin provides", default='"disk"'),
         Key(name="options", shape=OPTIONS, doc="Options of that plugin", default="{}"),
-        Key(name="ttl", field="ttl_s", shape=Duration(), doc="Results not used for this long go first", tighten="lower"),
+        Key(name="ttl", field="ttl_s", shape=Duration(), doc="Results made longer ago than this are not used", tighten="lower"),
         Key(name="max_size", field="max_size_bytes", shape=Size(), doc="Size of the cache", default='"10GB"', tighten="lower"),
     ),
 )
 RESOURCES = Table(
     build=ResourceSettings,
     keys=(
-        Key(name="max_memory", field="max_memory_bytes", shape=Size(), doc="Memory of all stages of a run together", tighten="lower"),
-        Key(name="max_cpu_cores", shape=Number(at_most=4096), doc="Processor cores of all stages of a run together", tighten="lower"),
+        Key(name="max_memory", field="max_memory_bytes", shape=Size(), doc="Memory of each stage", tighten="lower"),
+        Key(name="max_cpu_cores", shape=Number(at_most=4096), doc="Processor cores of each stage, and stages at once", tighten="lower"),
     ),
 )
 MONITORING = Table(
@@ -139,7 +139,7 @@ ORCHESTRATOR = Table(
         Key(name="max_fix_retries", shape=Whole(at_most=100), doc="Fix attempts per failed stage", default="3", tighten="lower"),
         Key(name="workspace", shape=LINE, doc="Folder for worktrees, caches and artifacts. Default: `$XDG_CACHE_HOME/cicdctl/<repository>`"),
         Key(name="cache", shape=CACHE, doc="The result cache", default="{}"),
-        Key(name="resources", shape=RESOURCES, doc="Ceilings of a run", default="{}"),
+        Key(name="resources", shape=RESOURCES, doc="Ceilings of each stage", default="{}"),
         Key(name="timeouts", shape=Named(of=Duration(), check=check_name, pattern=NAME_PATTERN), doc="Time limit of a run, by pipeline name", default="{}", tighten="lower"),
         Key(name="monitoring", shape=MONITORING, doc="How changes are noticed", default="{}"),
         Key(name="trust", shape=TRUST, doc="Which refs are trusted", default="{}"),

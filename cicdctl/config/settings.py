@@ -19,7 +19,7 @@ class ProjectSettings(Value, frozen=True, kw_only=True):
 
 
 class CacheSettings(Value, frozen=True, kw_only=True):
-    """The result cache and its blobs. An entry unused for `ttl_s` goes first; None keeps it until space is needed."""
+    """The result cache and its blobs. A result older than `ttl_s` is not used; None: while there is space."""
 
     enabled: bool = True
     backend: str = "disk"
@@ -29,7 +29,7 @@ class CacheSettings(Value, frozen=True, kw_only=True):
 
 
 class ResourceSettings(Value, frozen=True, kw_only=True):
-    """Ceilings over all stages of a run; None is no ceiling."""
+    """Ceilings of each stage; the cores are also those of stages at once. None is no ceiling."""
 
     max_memory_bytes: int | None = None
     max_cpu_cores: float | None = None

@@ -8,18 +8,15 @@ from msgspec.structs import replace
 
 from cicdctl.model import Plan
 from cicdctl.planning import draw_graph
-from cicdctl.project import Project
 from cicdctl.reports.document import every_field
 from cicdctl.reports.output import print_document, print_lines, print_table
 from cicdctl.reports.text import quoted
-from cicdctl.runner import RunRequest
 from cicdctl.runner.explanation import Explanation
 from cicdctl.runner.outlook import Forecast
 
 
-def print_forecast(project: Project, request: RunRequest, seen: Forecast, *, json: bool, graph: bool) -> int:
+def print_forecast(seen: Forecast, *, json: bool, graph: bool) -> int:
     """Print what would happen. Returns exit status 0."""
-    snapshot = not request.revision and seen.commit != project.repository.head().oid
     if json:
         stages: list[Any] = [
             {
@@ -36,12 +33,12 @@ def print_forecast(project: Project, request: RunRequest, seen: Forecast, *, jso
         name = seen.plan.pipeline.name
         print_document(
             "plan",
-            {"pipeline": name, "commit": seen.commit, "snapshot": snapshot, "params": params, "stages": stages},
+            {"pipeline": name, "commit": seen.commit, "snapshot": seen.snapshot, "params": params, "stages": stages},
         )
     elif graph:
         print_lines([draw_graph(_harmless(seen.plan))])
     else:
-        where = "working tree (changed)" if snapshot else seen.commit[:10]
+        where = "working tree (changed)" if seen.snapshot else seen.commit[:10]
         print_lines([f"{seen.plan.pipeline.name} on {where}"])
         print_table([("  " + quoted(stage.stage), stage.outcome, quoted(stage.reason)) for stage in seen.stages])
     return 0

@@ -12,7 +12,7 @@ from typing import Literal
 from cicdctl.errors import CicdError
 from cicdctl.model import Value
 from cicdctl.project import Project
-from cicdctl.units import format_size
+from cicdctl.units import count, format_size
 
 
 class Finding(Value, frozen=True, kw_only=True):
@@ -47,12 +47,15 @@ def _repository(project: Project) -> Finding:
 def _configuration(project: Project) -> Finding:
     try:
         config = project.working_config
+        if config is None and project.repository.work_tree is None and project.repository.head().oid is not None:
+            config = project.config_at(project.repository.resolve("HEAD").tree)
         _ = project.settings
     except CicdError as error:
         return Finding(subject="configuration", level="fault", text=error.message, hint="cicdctl config validate")
     if config is None:
         return Finding(subject="configuration", level="warning", text="no .cicd.toml here", hint="cicdctl init")
-    return Finding(subject="configuration", level="ok", text=f"{len(config.pipelines)} pipelines in {config.source}")
+    text = f"{count(len(config.pipelines), 'pipeline')} in {config.source}"
+    return Finding(subject="configuration", level="ok", text=text)
 
 
 def _git(project: Project) -> Finding:

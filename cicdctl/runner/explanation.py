@@ -43,7 +43,11 @@ def explain_stage(project: Project, request: RunRequest, stage: str) -> Explanat
         release_snapshot(project, prepared)
     if seen is None:
         known = [planned.id for planned in prepared.plan.stages]
-        raise UsageError(f'pipeline "{request.pipeline}" has no stage "{stage}"{near_word(stage, known)}')
+        cells = [identity for identity in known if identity.startswith(f"{stage}[")]
+        raise UsageError(
+            f'pipeline "{request.pipeline}" has no stage "{stage}"{near_word(stage, known)}',
+            hint=f"stages: {', '.join(cells or known)}",
+        )
     if not is_cacheable(seen.planned):
         reason = "its workspace is incremental" if seen.planned.stage.workspace == "incremental" else "cache = false"
         return Explanation(stage=stage, key=seen.identity.key, never_cached=reason)

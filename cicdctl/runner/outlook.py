@@ -24,10 +24,11 @@ class StageForecast(Value, frozen=True, kw_only=True):
 
 
 class Forecast(Value, frozen=True, kw_only=True):
-    """A plan with what would become of its stages, for the commit that was looked at."""
+    """A plan with what would become of its stages. `snapshot`: `commit` is one of an edited working tree."""
 
     plan: Plan
     commit: str
+    snapshot: bool
     stages: tuple[StageForecast, ...]
 
 
@@ -75,4 +76,6 @@ def _look_ahead(project: Project, prepared: Prepared) -> Forecast:
                 origin_run=hit.origin_run if hit else None,
             )
         )
-    return Forecast(plan=prepared.plan, commit=prepared.run.commit, stages=tuple(stages))
+    return Forecast(
+        plan=prepared.plan, commit=prepared.run.commit, snapshot=prepared.run.snapshot, stages=tuple(stages)
+    )

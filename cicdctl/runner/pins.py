@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from cicdctl.model import RunFilter
+from cicdctl.errors import StoreError
+from cicdctl.model import Run, RunFilter
 from cicdctl.project import Project
 
 
@@ -17,3 +18,17 @@ def let_go(project: Project, commit: str) -> None:
 
 def _is_needed(project: Project, commit: str) -> bool:
     return any(run.commit == commit for run in project.state.runs(RunFilter(active=True, limit=10_000)))
+
+
+def check_commit(project: Project, run: Run) -> None:
+    """Raise StoreError when the commit of a run that has ended is gone: git may collect what no branch holds."""
+    from cicdctl.git import MissingObject
+
+    try:
+        project.repository.commit(run.commit)
+    except MissingObject as error:
+        what = "the snapshot" if run.snapshot else "commit"
+        raise StoreError(
+            f"{what} {run.commit[:10]} of run #{run.number} is gone from the repository",
+            hint=f"cicdctl run {run.pipeline} runs it on the working tree as it is now",
+        ) from error

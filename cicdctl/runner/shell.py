@@ -8,13 +8,13 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from cicdctl.errors import StoreError, UsageError
-from cicdctl.git import Repository
 from cicdctl.model import PlannedStage, Run, StageRequest, StageResult
 from cicdctl.near_words import near_word
 from cicdctl.project import Project
 from cicdctl.runner.attempt import environment
 from cicdctl.runner.hits import Hits
 from cicdctl.runner.keys import KeyMaker
+from cicdctl.runner.pins import check_commit
 from cicdctl.runner.places import Scratch
 from cicdctl.runner.prepare import Prepared, prepare
 from cicdctl.runner.request import RunRequest
@@ -86,22 +86,10 @@ def _load(project: Project, number: int) -> tuple[Prepared, dict[str, StageResul
     if summary is None:
         raise StoreError(f"there is no run #{number}", hint="cicdctl history lists them")
     run: Run = summary.run
-    _pin_check(project.repository, run)
+    check_commit(project, run)
     request = replace(RunRequest.of(run), only=(), start=None, until=None)
     prepared = prepare(project, request, as_run=run)
     return prepared, {result.stage: result for result in summary.stages}
-
-
-def _pin_check(repository: Repository, run: Run) -> None:
-    from cicdctl.git import MissingObject
-
-    try:
-        repository.commit(run.commit)
-    except MissingObject as error:
-        raise StoreError(
-            f"commit {run.commit[:10]} of run #{run.number} is gone from the repository",
-            hint="it was a snapshot or was dropped from every branch; run the pipeline again",
-        ) from error
 
 
 def _find(prepared: Prepared, stage: str) -> PlannedStage:

@@ -87,3 +87,19 @@ def test_refused_run_leaves_no_pin(make_project):
     assert 'secret "TOKEN" is not set' in project.cicdctl("run", "build").fails(2).stderr
     assert project.git("for-each-ref", "refs/cicd/") == ""
     assert json.loads(project.cicdctl("history", "--json").passes().stdout)["runs"] == []
+
+
+def test_commit_that_was_collected_is_told(make_project):
+    """A snapshot that git has collected: rerun and shell say what is gone and what to do instead."""
+    project = make_project(unit="true")
+    project.write("edited", "yes")
+    project.cicdctl("run", "build").passes()
+    project.git("gc", "-q", "--prune=now")
+    for argv in (["rerun", "1"], ["shell", "1", "unit", "-c", "true"]):
+        gone = project.cicdctl(*argv).fails(3).stderr
+        assert "of run #1 is gone from the repository" in gone and "cicdctl run build" in gone
+
+
+def test_explain_names_the_cells_of_a_matrix_stage(make_project):
+    project = make_project('[pipelines.build.stages.one]\nrun = "true"\nmatrix = { os = ["a", "b"] }\n')
+    assert "stages: one[os=a], one[os=b]" in project.cicdctl("explain", "build", "one").fails(2).stderr
