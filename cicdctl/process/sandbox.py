@@ -83,12 +83,14 @@ def choose_sandbox(
     readonly: Sequence[Path] = (),
     hidden: Sequence[Path] = (),
     path: str = "",
+    home: str = "",
     support: SandboxSupport | None = None,
 ) -> Sandbox | None:
     """Return the sandbox a stage runs in, None for none. Probes only when one is needed.
 
     "auto" sandboxes untrusted stages only; "off" is for the operator to allow, not for an untrusted file.
-    Without `network` only bubblewrap will do. `path` is the operator's PATH, whose folders become readable.
+    Without `network` only bubblewrap will do. `path` is the operator's PATH, whose folders become readable,
+    but for `home`, the operator's HOME.
     Raises SandboxError when what is needed is not to be had.
     """
     if network and (setting == "off" or (setting == "auto" and trusted)):
@@ -99,19 +101,19 @@ def choose_sandbox(
     return Sandbox(
         level="bwrap" if support.bwrap else "landlock",
         writable=tuple(writable),
-        readonly=(*readonly, *path_folders(path)),
+        readonly=(*readonly, *path_folders(path, home)),
         hidden=tuple(hidden),
         network=network,
     )
 
 
-def path_folders(path: str) -> tuple[Path, ...]:
+def path_folders(path: str, home: str = "") -> tuple[Path, ...]:
     """Folders of the operator's PATH that the system folders do not already show; a venv is shown whole.
 
-    A home is never among them, nor a folder above one. Never call it with the PATH of a stage: that may name
-    any folder of the host.
+    `home`, the home our user has by its entry, and folders above one are never among them. Never call it with
+    the PATH of a stage: that may name any folder of the host.
     """
-    homes = find_homes(os.environ)
+    homes = find_homes({"HOME": home})
     found: dict[Path, None] = {}
     for part in path.split(":"):
         folder = Path(part)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -91,16 +90,14 @@ def test_sandbox_shows_toolchains_that_are_there(tmp_path: Path) -> None:
     assert toolchain_folders(source) == (tmp_path / ".nvm",)
 
 
-def test_a_home_in_path_is_not_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_home_in_path_is_not_shown(tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
     (tmp_path / "venv/bin").mkdir(parents=True)
     (tmp_path / "venv/pyvenv.cfg").touch()
-    path = f"{tmp_path}:{tmp_path.parent}:{tmp_path}/bin:{tmp_path}/venv/bin"
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert path_folders(path) == (tmp_path / "bin", tmp_path / "venv")
+    path = f"{tmp_path}:{tmp_path.parent}:{tmp_path}/bin:{tmp_path}/venv/bin:{Path('~').expanduser()}"
 
-    monkeypatch.setenv("HOME", str(tmp_path / "venv"))
-    assert path_folders(path) == (tmp_path / "bin",)
+    assert path_folders(path, str(tmp_path)) == (tmp_path / "bin", tmp_path / "venv")
+    assert path_folders(f"{tmp_path}/bin:{tmp_path}/venv/bin", f"{tmp_path}/venv") == (tmp_path / "bin",)
 
 
 def test_operator_may_allow_names_but_not_those_of_git(tmp_path: Path) -> None:
