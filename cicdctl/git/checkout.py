@@ -83,13 +83,15 @@ def export(repository: Repository, tree: str, target: Path) -> None:
 
     Raises GitError when the folder is not empty, or the tree must not be written.
     """
-    from cicdctl.git.conversion import find_conversion, refuse_conversion
+    from cicdctl.git.conversion import find_conversions, refuse_conversion
 
     content = read_content(repository, tree)
-    conversion = find_conversion(repository, content.rows)
+    conversion = find_conversions(repository, content.rows).conversion
     if conversion is not None:
         raise refuse_conversion(conversion)
-    target.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+    if not target.exists():
+        target.mkdir(mode=FOLDER_MODE, parents=True)
+        target.chmod(FOLDER_MODE)
     if any(target.iterdir()):
         raise GitError(f"'{target}' is not empty", hint="export into a new folder")
     write_content(repository, content, target)

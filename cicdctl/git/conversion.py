@@ -6,43 +6,73 @@ import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 from cicdctl.errors import GitError
 from cicdctl.git.names import show_path
 from cicdctl.git.repository import Repository
 from cicdctl.git.trees import LINK, MODULE
 
-# Attribute files without these words cannot convert anything on POSIX.
-_CONVERTING = re.compile(rb"crlf|ident|working-tree-encoding")
+# Attribute files without these words change no byte on POSIX.
+_TELLING = re.compile(rb"crlf|ident|working-tree-encoding|filter")
 _NAME = b".gitattributes"
+# git writes files as the umask says, and those of a slot are 0644 and 0755 whatever ours is.
+_OPEN = ("/bin/sh", "-c", 'umask 022 && exec "$@"', "sh")
+_NOT_FOUND = 127
 
 # (path, mode, raw id)
 Row = tuple[bytes, int, bytes]
 
 
-def may_convert(repository: Repository, rows: Iterable[Row]) -> bool:
-    """Whether an attribute file among these entries has a word that could make git change bytes."""
-    return any(_CONVERTING.search(text) for text in _attribute_files(repository, rows).values())
+class Findings(NamedTuple):
+    """What the attributes of a tree do to a checkout.
 
-
-def find_conversion(repository: Repository, rows: Iterable[Row]) -> tuple[bytes, str] | None:
-    """Give the first path of a whole tree that git would convert, with the attribute; None when none.
-
-    Filters are not conversions here: the mirror has none, so the raw blob is right, as in git without LFS.
+    `conversion` is the first path that git would convert, with the attribute; None when there is none.
+    `filtered` is the first path with a filter, with it, and `filtered_count` how many there are. A filter is no
+    conversion: the mirror has none, so the raw blob is right, as in git without it.
     """
+
+    conversion: tuple[bytes, str] | None = None
+    filtered: tuple[bytes, str] | None = None
+    filtered_count: int = 0
+
+    @property
+    def warning(self) -> str:
+        """What people have to know about a checkout of this tree; "" when nothing."""
+        if self.filtered is None:
+            return ""
+        path, attribute = self.filtered
+        others = f" and {self.filtered_count - 1} more" if self.filtered_count > 1 else ""
+        has = "have" if others else "has"
+        seen = "pointer files of git-lfs" if attribute == "filter=lfs" else "the bytes as they are stored"
+        return f"{show_path(path)}{others} {has} the attribute '{attribute}', which is not applied: stages see {seen}"
+
+
+def may_matter(repository: Repository, rows: Iterable[Row]) -> bool:
+    """Whether an attribute file among these entries has a word that `find_conversions` looks into."""
+    return any(_TELLING.search(text) for text in _attribute_files(repository, rows).values())
+
+
+def find_conversions(repository: Repository, rows: Iterable[Row]) -> Findings:
+    """Look through all paths of a whole tree."""
     rows = list(rows)
     files = _attribute_files(repository, rows)
-    if not any(_CONVERTING.search(text) for text in files.values()):
-        return None
+    if not any(_TELLING.search(text) for text in files.values()):
+        return Findings()
     from cicdctl.git.attributes import Attributes, checkout_conversion
 
     attributes = Attributes(files.get)
+    filtered, count = None, 0
     for path, mode, _ in rows:
-        if mode not in (LINK, MODULE):
-            conversion = checkout_conversion(attributes, path)
-            if conversion and not conversion.startswith("filter="):
-                return path, conversion
-    return None
+        if mode in (LINK, MODULE):
+            continue
+        conversion = checkout_conversion(attributes, path)
+        if conversion.startswith("filter="):
+            filtered = filtered or (path, conversion)
+            count += 1
+        elif conversion:
+            return Findings((path, conversion), filtered, count)
+    return Findings(None, filtered, count)
 
 
 def _attribute_files(repository: Repository, rows: Iterable[Row]) -> dict[bytes, bytes]:
@@ -70,6 +100,7 @@ def checkout_by_git(repository: Repository, slot: Path, conversion: tuple[bytes,
     if repository.git_program is None:
         raise refuse_conversion(conversion)
     argv = [
+        *_OPEN,
         "git",
         *("-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "core.autocrlf=false"),
         *("-c", "protocol.allow=never", "-c", f"safe.directory={slot}"),
@@ -88,6 +119,8 @@ def checkout_by_git(repository: Repository, slot: Path, conversion: tuple[bytes,
         status, _, errors = repository.git_program(argv, cwd=slot, env=env)
     except FileNotFoundError as error:
         raise refuse_conversion(conversion) from error
+    if status == _NOT_FOUND:
+        raise refuse_conversion(conversion)
     if status != 0:
         text = errors.decode("utf-8", "replace").strip().splitlines()
         raise GitError(f"git could not check out this tree ({conversion[1]}): {text[-1] if text else status}")

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from cicdctl.errors import GitError
 from cicdctl.git.admin import Admin
 from cicdctl.git.checkout import Change, Written, move_tree, read_content, write_content
-from cicdctl.git.conversion import checkout_by_git, find_conversion, may_convert
+from cicdctl.git.conversion import checkout_by_git, find_conversions, may_matter
 from cicdctl.git.folders import FOLDER_MODE, Trash, wait_for_tick
 from cicdctl.git.mirror import Mirror
 from cicdctl.git.mirrors import Mirrors
@@ -169,8 +169,12 @@ class WorktreePool:
         with self._reader() as repository:
             changes = list(repository.changed_entries(record.tree, wanted.tree))
             plain = self._stays_plain(repository, record, changes)
-            if not plain and find_conversion(repository, read_content(repository, wanted.tree).rows):
-                return None
+            warning = "" if plain else record.warning
+            if not plain and changes:
+                found = find_conversions(repository, read_content(repository, wanted.tree).rows)
+                if found.conversion is not None:
+                    return None
+                warning = found.warning
         home.mark(DIRTY)
         if state != CLEAN:
             index = self._restore(home, record, index)
@@ -183,13 +187,13 @@ class WorktreePool:
             self._settle(written)
             index = written.new_index
             admin.point_to(wanted.commit, index.data)
-        now = replace(record, commit=wanted.commit, tree=wanted.tree, plain=plain)
+        now = replace(record, commit=wanted.commit, tree=wanted.tree, plain=plain, warning=warning)
         return Slot(self, home, home.write(BUSY, now, index), index, lock)
 
     @staticmethod
     def _stays_plain(repository: Repository, record: Record, changes: list[Change]) -> bool:
         new = [(path, after.mode, bytes.fromhex(after.oid)) for path, _, after in changes if after is not None]
-        return record.plain and not may_convert(repository, new)
+        return record.plain and not may_matter(repository, new)
 
     def _create(self, wanted: Record) -> Slot:
         home = SlotHome(self.folder, self.lock_folder, f"w{os.urandom(4).hex()}")
@@ -213,10 +217,11 @@ class WorktreePool:
         admin = self._admin(home, wanted)
         with self._reader() as repository:
             content = read_content(repository, wanted.tree)
-            conversion = find_conversion(repository, content.rows)
-            if conversion is not None:
-                return self._fill_by_git(repository, home, wanted, conversion, lock)
-            plain = not may_convert(repository, content.rows)
+            found = find_conversions(repository, content.rows)
+            wanted = replace(wanted, warning=found.warning)
+            if found.conversion is not None:
+                return self._fill_by_git(repository, home, wanted, found.conversion, lock)
+            plain = not may_matter(repository, content.rows)
             written = write_content(repository, content, home.worktree)
         self._settle(written)
         admin.write(wanted.commit, written.new_index.data, self.trash)

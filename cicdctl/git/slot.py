@@ -20,7 +20,7 @@ from cicdctl.model import Value
 if TYPE_CHECKING:
     from cicdctl.git.pool import WorktreePool
 
-RECORD_VERSION = 1
+RECORD_VERSION = 2
 # One word of eight bytes at the start of a record, changed in place by one write.
 CLEAN, BUSY, DIRTY = b"clean  \n", b"busy   \n", b"dirty  \n"
 
@@ -37,7 +37,8 @@ class Record(Value, frozen=True, kw_only=True):
     trust: str
     sticky: str | None
     boot: str
-    plain: bool = False  # no attribute file could convert anything
+    plain: bool = False  # no attribute file could convert or filter anything
+    warning: str = ""  # what people have to know about this checkout
     converted: bool = False  # written by git
     checksum: str = ""  # the end of the index this record belongs to
 
@@ -142,6 +143,11 @@ class Slot:
     def commit(self) -> str:
         """The commit that is checked out."""
         return self.record.commit
+
+    @property
+    def warning(self) -> str:
+        """What people have to know about this checkout, the same for each slot of a tree; "" when nothing."""
+        return self.record.warning
 
     @property
     def admin_folders(self) -> tuple[Path, ...]:

@@ -47,7 +47,16 @@ def write_nasty(git) -> None:
         put(name, data)
     for name in (b"a", b"a.b", b"a-b", b"a0", b"ab/c", b"nl\nx", b"tab\tx", b'quo"te', b"back\\slash", b" lead", b"-x"):
         put(b"order/" + name, name)
-    for name in (b":colon", b"nfc-\xc3\xa9", b"nfd-e\xcc\x81", b"bad-\xff\xfe", b"trail ", b"n" * 255, b"$(id)", b"..."):
+    for name in (
+        b":colon",
+        b"nfc-\xc3\xa9",
+        b"nfd-e\xcc\x81",
+        b"bad-\xff\xfe",
+        b"trail ",
+        b"n" * 255,
+        b"$(id)",
+        b"...",
+    ):
         put(b"names/" + name, name)
     put(b"Twin/x"), put(b"twin/x"), put(b"TWIN")
     put(b"/".join([b"d"] * 60) + b"/deep")
@@ -114,8 +123,31 @@ def test_modes_do_not_follow_the_umask(make_git, tmp_path, mask):
             export(repository, repository.tree_of(commit), tmp_path / "out")
     finally:
         os.umask(before)
-    modes = {name: stat.S_IMODE((tmp_path / "out" / name).stat().st_mode) for name in ("d", "d/file", "run")}
-    assert modes == {"d": 0o755, "d/file": 0o644, "run": 0o755}
+    modes = {name: stat.S_IMODE((tmp_path / "out" / name).stat().st_mode) for name in (".", "d", "d/file", "run")}
+    assert modes == {".": 0o755, "d": 0o755, "d/file": 0o644, "run": 0o755}
+
+
+@pytest.mark.parametrize("attributes", ["", "*.bat eol=crlf\n"], ids=["written here", "written by git"])
+def test_modes_of_a_slot_are_those_git_gives_under_022(make_git, git_at, tmp_path, run_git, attributes):
+    git = make_git()
+    git.write("d/e/file"), git.write("d/run").chmod(0o755), git.write("w/x.bat", "x\n"), git.write("top")
+    git.write(".gitattributes", attributes)
+    (git.path / "link").symlink_to("d")
+    commit = git.commit()
+    before = os.umask(0o022)
+    try:
+        git.run("worktree", "add", "-q", "--detach", str(tmp_path / "reference"), commit)
+        # As every process of a stage has it.
+        os.umask(0o077)
+        with open_repository(git.path, git_program=run_git) as repository:
+            with WorktreePool(repository, tmp_path / "cache", tmp_path / "locks", capacity=2) as pool:
+                slot = pool.acquire(commit, repository.tree_of(commit))
+                assert picture(slot.path) == picture(tmp_path / "reference")
+                assert stat.S_IMODE(slot.path.stat().st_mode) == 0o755
+                assert git_at(slot.path).run("status", "--porcelain", "--ignored") == b""
+                slot.release(reusable=True)
+    finally:
+        os.umask(before)
 
 
 def test_export_has_the_files_and_no_git(make_git, tmp_path):

@@ -87,7 +87,9 @@ def check_all(git, base: Path, commits: list[str], git_at) -> None:
 
 def test_a_slot_whose_holder_was_killed_is_restored(history, tmp_path, git_at):
     git, commits = history
-    hold = WORKER.replace("    slot.release(reusable=True)", "    import time; print('soiled', flush=True); time.sleep(60)")
+    hold = WORKER.replace(
+        "    slot.release(reusable=True)", "    import time; print('soiled', flush=True); time.sleep(60)"
+    )
     argv = [sys.executable, "-c", hold, str(git.path), str(tmp_path), "1", "1", *commits]
     worker = subprocess.Popen(
         argv, stdout=subprocess.PIPE, text=True, env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}

@@ -328,6 +328,16 @@ def test_a_tree_that_needs_git_is_refused_without_it(make_git, tmp_path):
     site.close()
 
 
+def test_git_that_is_not_installed_is_told(make_git, tmp_path, run_git):
+    git = make_git()
+    git.write(".gitattributes", "*.bat eol=crlf\n"), git.write("run.bat", "a\n")
+    commit = git.commit()
+    with open_repository(git.path, git_program=run_git, environ={"PATH": "/nonexistent"}) as repository:
+        with WorktreePool(repository, tmp_path / "cache", tmp_path / "locks", capacity=1) as pool:
+            with pytest.raises(GitError, match=r"'run.bat' has the attribute 'eol=crlf', which needs git"):
+                pool.acquire(commit, repository.tree_of(commit))
+
+
 def test_a_tree_that_needs_git_is_written_by_git(make_git, git_at, tmp_path, run_git):
     git = make_git()
     git.write("plain", "1\n")
@@ -358,4 +368,42 @@ def test_harmless_attributes_need_no_git(make_git, git_at, tmp_path):
     slot = site.acquire(git.commit())
     assert git_at(slot.path).run("status", "--porcelain", "--ignored") == b""
     slot.release(reusable=True)
+    site.close()
+
+
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
+NOT_APPLIED = "which is not applied: stages see"
+
+
+def test_filters_are_not_applied_and_that_is_told(make_git, tmp_path, run_git):
+    """Also where the user has set the filter up: equal trees give equal bytes everywhere."""
+    git = make_git()
+    git.write("a", "1\n")
+    without = git.commit()
+    git.write("art/a.psd", POINTER), git.write("art/b.psd", POINTER)
+    git.write("art/.gitattributes", "*.psd filter=lfs diff=lfs -text\n")
+    large = git.commit()
+    git.write("b", "2\n")
+    later = git.commit()
+    git.write("art/.gitattributes"), git.write(".gitattributes", "secret filter=git-crypt\n")
+    git.write("secret", "\0GITCRYPT\0")
+    sealed = git.commit()
+    git.write(".gitattributes", "secret filter=git-crypt\n*.bat eol=crlf\n"), git.write("x.bat", "x\n")
+    mixed = git.commit()
+    for name in ("lfs", "git-crypt"):
+        git.run("config", f"filter.{name}.smudge", f"touch {tmp_path}/ran; cat")
+    lfs = f"'art/a.psd' and 1 more have the attribute 'filter=lfs', {NOT_APPLIED} pointer files of git-lfs"
+    crypt = f"'secret' has the attribute 'filter=git-crypt', {NOT_APPLIED} the bytes as they are stored"
+    expected = {without: "", large: lfs, later: lfs, sealed: crypt, mixed: crypt}
+    site = Site(git, tmp_path, git_program=run_git)
+    # New, found again as it is, moved there and back, written by git.
+    for commit in (large, large, without, later, large, sealed, mixed, without):
+        slot = site.acquire(commit)
+        assert slot.warning == expected[commit]
+        if commit in (large, later):
+            assert (slot.path / "art/a.psd").read_text() == POINTER
+        if commit in (sealed, mixed):
+            assert (slot.path / "secret").read_bytes() == b"\0GITCRYPT\0"
+        slot.release(reusable=True)
+    assert not (tmp_path / "ran").exists()
     site.close()

@@ -64,7 +64,8 @@ def test_revisions_equal_git(make_git, packed):
 
 
 @pytest.mark.parametrize(
-    "revision", ["nope", "", "HEAD~99", "HEAD^9", "-x", "--all", "HEAD^{tree}", "a\0b", "main@{5000}", "../../x", "^", "~"]
+    "revision",
+    ["nope", "", "HEAD~99", "HEAD^9", "-x", "--all", "HEAD^{tree}", "a\0b", "main@{5000}", "../../x", "^", "~"],
 )
 def test_unknown_revisions_are_git_errors(make_git, revision):
     git = make_git()
@@ -131,7 +132,8 @@ def test_many_packed_refs_bisect_like_git(make_git):
     with open_repository(git.path) as repository:
         refs = repository.refs()
         assert refs == dict(
-            line.split(" ", 1)[::-1] for line in git.text("for-each-ref", "--format=%(objectname) %(refname)").splitlines()
+            line.split(" ", 1)[::-1]
+            for line in git.text("for-each-ref", "--format=%(objectname) %(refname)").splitlines()
         )
         for name in [*names, "refs/tags/b-annotated", "refs/heads/main", "refs/zzz/z", "refs/aaa/a"]:
             assert repository.ref_store.read(name) == refs.get(name)
@@ -187,7 +189,9 @@ def test_held_lock_is_waited_for_and_never_removed(make_git):
     assert lock.exists()
 
 
-@pytest.mark.parametrize("name", ["refs/heads/-x", "refs/heads/$(id)", "refs/heads/a;b", "refs/heads/<x>&|", "refs/heads/ü"])
+@pytest.mark.parametrize(
+    "name", ["refs/heads/-x", "refs/heads/$(id)", "refs/heads/a;b", "refs/heads/<x>&|", "refs/heads/ü"]
+)
 def test_odd_but_valid_names(name):
     check_ref_name(name)
 
@@ -266,9 +270,7 @@ with open_repository(Path(sys.argv[1])) as repository:
 def test_processes_on_one_ref_lose_nothing(make_git):
     git = make_git()
     git.run("update-ref", "refs/cicd/counter", git.commit())
-    running = [
-        subprocess.Popen([sys.executable, "-c", _COUNTER, str(git.path), str(number)]) for number in range(3)
-    ]
+    running = [subprocess.Popen([sys.executable, "-c", _COUNTER, str(git.path), str(number)]) for number in range(3)]
     while any(process.poll() is None for process in running):
         git.run("pack-refs", "--all", check=False)
         time.sleep(0.02)

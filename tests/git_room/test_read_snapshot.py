@@ -63,8 +63,31 @@ def assert_same_as_git(git, environ, git_program=None, **env: str):
     return snapshot
 
 
-NAMES = ["a", "b.txt", "c.log", "build", "src", "deep", "weird name", "new\nline", "quo\"te", "\udcff\udcfe", "ü", "x.tmp", "keep.log"]
-IGNORES = ["*.log\n!keep.log\n", "build/\n", "/src/*.tmp\n", "deep/**/a\n", "*\n!*/\n!*.txt\n", "\\#x\n#x\n", "a[bc]?\n", "**/build\n!build/a\n"]
+NAMES = [
+    "a",
+    "b.txt",
+    "c.log",
+    "build",
+    "src",
+    "deep",
+    "weird name",
+    "new\nline",
+    'quo"te',
+    "\udcff\udcfe",
+    "ü",
+    "x.tmp",
+    "keep.log",
+]
+IGNORES = [
+    "*.log\n!keep.log\n",
+    "build/\n",
+    "/src/*.tmp\n",
+    "deep/**/a\n",
+    "*\n!*/\n!*.txt\n",
+    "\\#x\n#x\n",
+    "a[bc]?\n",
+    "**/build\n!build/a\n",
+]
 
 
 def soil(git, dice: random.Random, steps: int = 25) -> None:
@@ -84,7 +107,22 @@ def soil(git, dice: random.Random, steps: int = 25) -> None:
         return dice.choice(found) if found else None
 
     for _ in range(steps):
-        action = dice.choice(["write", "write", "write", "edit", "delete", "chmod", "link", "ignore", "stage", "rmtree", "touch", "unstage"])
+        action = dice.choice(
+            [
+                "write",
+                "write",
+                "write",
+                "edit",
+                "delete",
+                "chmod",
+                "link",
+                "ignore",
+                "stage",
+                "rmtree",
+                "touch",
+                "unstage",
+            ]
+        )
         path = a_path() if action in ("write", "link") else existing()
         if path is None:
             continue
@@ -270,7 +308,10 @@ def test_split_and_sparse_index_need_git(make_git, git_environ, run_git):
     git.run("update-index", "--split-index")
     git.write("folder1/1", "changed")
     git.write("new", "n")
-    with open_repository(git.path, environ=git_environ) as repository, pytest.raises(GitError, match="split index") as caught:
+    with (
+        open_repository(git.path, environ=git_environ) as repository,
+        pytest.raises(GitError, match="split index") as caught,
+    ):
         repository.snapshot()
     assert "--no-split-index" in caught.value.hint
     assert_same_as_git(git, git_environ, run_git)
@@ -305,7 +346,10 @@ def test_unmerged_paths_are_refused_by_name(make_git, git_environ):
     git.write("a", "3")
     git.commit()
     git.run("merge", "side", check=False)
-    with open_repository(git.path, environ=git_environ) as repository, pytest.raises(GitError, match="unmerged paths: 'a'"):
+    with (
+        open_repository(git.path, environ=git_environ) as repository,
+        pytest.raises(GitError, match="unmerged paths: 'a'"),
+    ):
         repository.snapshot()
 
 
@@ -369,7 +413,9 @@ def test_repository_inside_is_left_out_with_a_warning(make_git, git_environ):
     ],
 )
 @pytest.mark.parametrize("users", [False, True])
-def test_converted_files_go_through_git(make_git, git_environ, tmp_path, run_git, attributes, config, content, reason, users):
+def test_converted_files_go_through_git(
+    make_git, git_environ, tmp_path, run_git, attributes, config, content, reason, users
+):
     git = make_git()
     git.write("folder/.gitattributes", attributes)
     git.write("keep", "k")
@@ -384,7 +430,10 @@ def test_converted_files_go_through_git(make_git, git_environ, tmp_path, run_git
     reason = reason.replace("'f.txt'", "'folder/f.txt'")
     # A macro counts only in the root's file: below it is no attribute at all.
     if "[attr]" not in attributes:
-        with open_repository(git.path, environ={**git_environ, **env}) as repository, pytest.raises(GitError, match=reason):
+        with (
+            open_repository(git.path, environ={**git_environ, **env}) as repository,
+            pytest.raises(GitError, match=reason),
+        ):
             repository.snapshot()
     assert_same_as_git(git, git_environ, run_git, **env)
     root_attributes = git.path / ".gitattributes"
@@ -458,7 +507,10 @@ def test_file_that_never_stops_changing_is_named(make_git, git_environ):
     writer = threading.Thread(target=keep_writing)
     writer.start()
     try:
-        with open_repository(git.path, environ=git_environ) as repository, pytest.raises(GitError, match="'busy' changes while it is read"):
+        with (
+            open_repository(git.path, environ=git_environ) as repository,
+            pytest.raises(GitError, match="'busy' changes while it is read"),
+        ):
             repository.snapshot()
     finally:
         stop.set()

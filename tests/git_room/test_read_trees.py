@@ -53,10 +53,14 @@ def test_walk_and_difference_equal_git(make_git, seed, object_format):
         trees.append(git.text("rev-parse", "HEAD^{tree}"))
     with open_repository(git.path) as repository:
         for tree in trees:
-            rows = b"".join(b"%06o blob %s\t%s\0" % (row.mode, row.oid.encode(), row.path) for row in repository.walk(tree))
+            rows = b"".join(
+                b"%06o blob %s\t%s\0" % (row.mode, row.oid.encode(), row.path) for row in repository.walk(tree)
+            )
             assert rows == git.run("ls-tree", "-r", "-z", tree)
             for other in trees:
-                expected = git.run("diff-tree", "-r", "-z", "--no-renames", "--name-only", other, tree).split(b"\0")[:-1]
+                expected = git.run("diff-tree", "-r", "-z", "--no-renames", "--name-only", other, tree).split(b"\0")[
+                    :-1
+                ]
                 assert sorted(repository.changed_paths(other, tree)) == sorted(set(expected))
                 current = {row.path: row for row in repository.walk(other)}
                 for path, before, after in repository.changed_entries(other, tree):
@@ -83,7 +87,19 @@ def test_read_file_and_find_entry(make_git):
         assert repository.find_entry(tree, b"folder").mode == FOLDER
 
 
-HOSTILE = [b".git", b".GIT", b".git ", b".git.", b"git~1", b"GIT~1", b".g\xe2\x80\x8cit", b"..", b".", b"a\\.git", b".git::$INDEX_ALLOCATION"]
+HOSTILE = [
+    b".git",
+    b".GIT",
+    b".git ",
+    b".git.",
+    b"git~1",
+    b"GIT~1",
+    b".g\xe2\x80\x8cit",
+    b"..",
+    b".",
+    b"a\\.git",
+    b".git::$INDEX_ALLOCATION",
+]
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -107,7 +123,22 @@ def test_linked_gitmodules_are_refused(name):
     assert not check_name(name, FILE)
 
 
-@pytest.mark.parametrize("name", [b".gitignore", b".github", b"git", b"x.git", b"git~2", b"gitfoo", "ü.git".encode(), b"a\nb", b"...", b"\xff\xfe", b".git-blame"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        b".gitignore",
+        b".github",
+        b"git",
+        b"x.git",
+        b"git~2",
+        b"gitfoo",
+        "ü.git".encode(),
+        b"a\nb",
+        b"...",
+        b"\xff\xfe",
+        b".git-blame",
+    ],
+)
 def test_ordinary_names_pass(name):
     assert check_name(name, FILE) == ""
 
@@ -147,11 +178,37 @@ def ignored_by_git(git, patterns: list[str], paths: list[bytes]) -> set[bytes]:
     """The paths git's own matcher selects: as files of an index, so that folders count through what is in them."""
     git.write(".git/info/exclude", "")
     (git.path / ".gitignore").write_bytes("\n".join(patterns).encode("utf-8", "surrogateescape") + b"\n")
-    found = git.run("check-ignore", "-z", "--no-index", "--stdin", stdin=b"".join(path + b"\0" for path in paths), check=False)
+    found = git.run(
+        "check-ignore", "-z", "--no-index", "--stdin", stdin=b"".join(path + b"\0" for path in paths), check=False
+    )
     return set(found.split(b"\0")) - {b""}
 
 
-PIECES = ["a", "b", "ab", "*", "**", "?", "a*", "*b", "a*b*a", "[ab]", "[!a]", "[a-c]x", "[[:alpha:]]", "\\*", "x", "a?b", "***", "[]x]", "[^b]", "*.c", "a.c", "[", "\\"]
+PIECES = [
+    "a",
+    "b",
+    "ab",
+    "*",
+    "**",
+    "?",
+    "a*",
+    "*b",
+    "a*b*a",
+    "[ab]",
+    "[!a]",
+    "[a-c]x",
+    "[[:alpha:]]",
+    "\\*",
+    "x",
+    "a?b",
+    "***",
+    "[]x]",
+    "[^b]",
+    "*.c",
+    "a.c",
+    "[",
+    "\\",
+]
 WORDS = [b"a", b"b", b"ab", b"ba", b"aba", b"x", b"cx", b"*", b"aab", b"a.c", b".c", b"abba", b"]", b"ac"]
 
 
@@ -183,7 +240,9 @@ def test_last_glob_wins():
     assert compile_globs(["*"])(b"a/b")
 
 
-@pytest.mark.parametrize("glob", ["*a" * 50 + "b", "**/a/" * 30 + "b", "a*" * 100, "[a-z]*" * 40 + "!", "**/*a*/**/" * 10 + "x"])
+@pytest.mark.parametrize(
+    "glob", ["*a" * 50 + "b", "**/a/" * 30 + "b", "a*" * 100, "[a-z]*" * 40 + "!", "**/*a*/**/" * 10 + "x"]
+)
 @pytest.mark.parametrize("path", [b"a" * 4000, b"a/" * 2000 + b"a", b"aab/" * 1000])
 def test_no_glob_is_slow(glob, path):
     matches = compile_globs([glob])
@@ -307,7 +366,10 @@ def test_no_repository(tmp_path):
 def test_unknown_extensions_are_refused_by_name(make_git, key, value, message):
     git = make_git()
     config = git.path / ".git/config"
-    config.write_text(config.read_text().replace("repositoryformatversion = 0", "repositoryformatversion = 1") + f"[extensions]\n\t{key} = {value}\n")
+    config.write_text(
+        config.read_text().replace("repositoryformatversion = 0", "repositoryformatversion = 1")
+        + f"[extensions]\n\t{key} = {value}\n"
+    )
     with pytest.raises(GitError, match=message):
         open_repository(git.path)
 
@@ -332,7 +394,7 @@ def test_repository_of_another_user_is_refused(make_git):
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
 
 
-CONFIG = '''\
+CONFIG = """\
 ; comment
 [core] bare = false # behind
 \tfileMode
@@ -347,7 +409,7 @@ refs/x/*
 \tkey =
 \tkey2 = " padded "
 [a "b"] x=1
-'''
+"""
 
 
 def test_configuration_equals_git(tmp_path, git_at):
