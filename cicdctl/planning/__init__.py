@@ -12,9 +12,11 @@ from cicdctl.planning.plan import check_needs, make_plan
 if TYPE_CHECKING:
     from cicdctl.planning.drawing import draw_graph
     from cicdctl.planning.explanation import Difference, explain, find_nearest
+    from cicdctl.planning.trust import restrict, restrictions, trust_of, withhold
 
-# No run needs these; only commands that explain or draw pay for them.
+# Most runs need none of these; commands that explain or draw, and untrusted runs, pay for them.
 _LAZY = {"draw_graph": "drawing", "Difference": "explanation", "explain": "explanation", "find_nearest": "explanation"}
+_LAZY |= dict.fromkeys(("restrict", "restrictions", "trust_of", "withhold"), "trust")
 
 
 def __getattr__(name: str) -> Any:
@@ -36,6 +38,10 @@ __all__ = [
     "matches_name",
     "named_variables",
     "resolve_params",
+    "restrict",
+    "restrictions",
     "stage_key",
     "stage_texts",
+    "trust_of",
+    "withhold",
 ]

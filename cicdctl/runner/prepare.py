@@ -63,6 +63,12 @@ def _prepare(
     )
     pipeline = as_operated(find_pipeline(config, request.pipeline), project.settings.orchestrator)
     refuse_unavailable(config, pipeline)
+    if request.trust is not Trust.TRUSTED:
+        from cicdctl.planning import restrict, restrictions, withhold
+
+        network = project.settings.orchestrator.trust.network
+        project.warnings += restrictions(pipeline, network=network)
+        pipeline = restrict(pipeline, network=network)
     branch, tag = branch_and_tag(ref)
     base = commit.parents[0] if commit.parents else None
     facts = Facts(branch=branch, tag=tag, changed=_changed(project, pipeline, commit, base))
@@ -75,6 +81,8 @@ def _prepare(
         start=request.start,
         until=request.until,
     )
+    if request.trust is not Trust.TRUSTED:
+        plan = withhold(plan)
     run = Run(
         number=0,
         pipeline=pipeline.name,
@@ -85,7 +93,7 @@ def _prepare(
         ref=ref,
         base=base,
         snapshot=is_snapshot,
-        trust=Trust.TRUSTED,
+        trust=request.trust,
         params=plan.params,
         options=request.options(),
         message=commit.message[:4096],

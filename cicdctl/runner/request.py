@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from cicdctl.model import Run, TriggerKind, Value
+from cicdctl.model import Run, TriggerKind, Trust, Value
 
 
 class RunRequest(Value, frozen=True, kw_only=True):
@@ -16,6 +16,7 @@ class RunRequest(Value, frozen=True, kw_only=True):
     `jobs` stages at once, 0 for one per core. `reuse_run` takes over what passed in that run of the same
     commit. `config_text` replaces the commit's own file, for commits that have none. `ref` is the branch or tag
     that the run is for when `revision` does not say so itself; `snapshot`: the commit is one of a working tree.
+    What a user starts by hand is `trust`ed; a push, a poll or a hook asks `planning.trust_of`.
     """
 
     pipeline: str
@@ -29,6 +30,7 @@ class RunRequest(Value, frozen=True, kw_only=True):
     no_cache: bool = False
     fail_on_cache_miss: bool = False
     trigger: TriggerKind = TriggerKind.MANUAL
+    trust: Trust = Trust.TRUSTED
     parent: int | None = None
     reuse_run: int | None = None
     config_text: str | None = None
@@ -39,6 +41,7 @@ class RunRequest(Value, frozen=True, kw_only=True):
     def of(cls, run: Run) -> RunRequest:
         """Return the request that a recorded run was made for."""
         fields = {"pipeline": run.pipeline, "revision": run.commit, "params": dict(run.params), "ref": run.ref}
+        fields |= {"trust": run.trust}
         return msgspec.convert({**run.options, **fields, "snapshot": run.snapshot}, cls)
 
     def options(self) -> dict[str, Any]:
