@@ -7,6 +7,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOMES = {
+    "CICDOrchestrator": "cicdctl.orchestrator.api",
     "Plan": "cicdctl.model",
     "Run": "cicdctl.model",
     "RunRequest": "cicdctl.runner",

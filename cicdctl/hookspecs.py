@@ -25,6 +25,7 @@ from cicdctl.kinds import (
     ResultCacheKind,
     StageKind,
     StateStoreKind,
+    WorkflowKind,
 )
 from cicdctl.model import Plan, Run, RunSummary, StageResult
 
@@ -108,6 +109,14 @@ def cicdctl_executors() -> Iterable[ExecutorKind]:
     raise NotImplementedError
 
 
+def cicdctl_workflows() -> Iterable[WorkflowKind]:
+    """Provide workflows: functions that trigger pipelines and decide what comes next.
+
+    Asked by `cicdctl workflow`, and when a program starts a workflow that it has not registered itself.
+    """
+    raise NotImplementedError
+
+
 def cicdctl_commands() -> Iterable[CommandKind]:
     """Provide commands of `cicdctl`.
 
@@ -159,6 +168,7 @@ ASKED: Mapping[str, type[Kind]] = {
     "cicdctl_state_stores": StateStoreKind,
     "cicdctl_result_caches": ResultCacheKind,
     "cicdctl_executors": ExecutorKind,
+    "cicdctl_workflows": WorkflowKind,
     "cicdctl_commands": CommandKind,
 }
 

@@ -154,6 +154,13 @@ class ExecutorKind(Kind, frozen=True, kw_only=True):
     open: Callable[[Any, Places], Executor]
 
 
+class WorkflowKind(Kind, frozen=True, kw_only=True):
+    """A workflow for `cicdctl workflow run NAME`; `run(orchestrator)` gets a `CICDOrchestrator` of the repository."""
+
+    help: str = ""
+    run: Callable[..., Any]
+
+
 class CommandKind(Kind, frozen=True, kw_only=True):
     """A command `cicdctl NAME`; `load()` gives a `typer.Typer` and is called only when the command is used."""
 

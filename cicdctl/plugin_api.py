@@ -20,6 +20,7 @@ from cicdctl.kinds import (
     StageCommands,
     StageKind,
     StateStoreKind,
+    WorkflowKind,
 )
 from cicdctl.model import (
     Artifact,
@@ -94,5 +95,6 @@ __all__ = [
     "UsageError",
     "Value",
     "Verdict",
+    "WorkflowKind",
     "hookimpl",
 ]

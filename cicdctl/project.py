@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 CONFIG_NAME = ".cicd.toml"
 ENVIRON_PREFIX = "CICDCTL_"
+OPERATOR_FILE_VARIABLE = "CICDCTL_CONFIG"
 
 
 class Invocation(Value, frozen=True, kw_only=True):
@@ -162,9 +163,14 @@ class Project:
 
     @property
     def operator_files(self) -> tuple[Path, ...]:
-        """Where an operator's own configuration may be, weakest first."""
+        """Where an operator's own configuration may be, weakest first; the last is what `CICDCTL_CONFIG` names."""
         base = Path(self.environ.get("XDG_CONFIG_HOME") or Path(self._home) / ".config")
-        return (base / "cicdctl" / "config.toml", self.repository.common_dir / "cicdctl" / "config.toml")
+        named = self.environ.get(OPERATOR_FILE_VARIABLE)
+        return (
+            base / "cicdctl" / "config.toml",
+            self.repository.common_dir / "cicdctl" / "config.toml",
+            *((Path(named),) if named else ()),
+        )
 
     @cached_property
     def working_config(self) -> Config | None:

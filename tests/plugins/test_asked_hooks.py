@@ -17,6 +17,7 @@ from cicdctl.kinds import (
     StageCommands,
     StageKind,
     StateStoreKind,
+    WorkflowKind,
     read_options,
 )
 from cicdctl.model import Stage
@@ -41,6 +42,7 @@ PROVIDED = {
     "cicdctl_state_stores": StateStoreKind(name="redis", open=print),
     "cicdctl_result_caches": ResultCacheKind(name="redis", open=print),
     "cicdctl_executors": ExecutorKind(name="reapi", open=print),
+    "cicdctl_workflows": WorkflowKind(name="release", run=print),
     "cicdctl_commands": CommandKind(name="hello", load=print),
 }
 
