@@ -1,4 +1,4 @@
-"""What a run of a ref that nobody vouched for may not do. Rules: docs/security.md, "Trust"."""
+"""What a run of a ref that nobody vouched for may not do. Rules: docs/security.md."""
 
 from __future__ import annotations
 
