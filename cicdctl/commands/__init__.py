@@ -17,6 +17,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "workflow": ("workflow", "Run Python workflows that plugins provide."),
     "config": ("config", "Check and show the configuration."),
     "cache": ("cache", "Look at the cache, and make room."),
+    "state": ("state", "Check the state, back it up, put it back."),
     "secrets": ("secrets", "Keep values that only the stages that name them see."),
     "plugins": ("plugins", "List, install, remove and start plugins."),
     "doctor": ("doctor", "Check this machine and this repository."),

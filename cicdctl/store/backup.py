@@ -67,6 +67,11 @@ def back_up_when(folder: Path, is_due: Callable[[], bool], *, keep: int = 3, blo
         raise StoreError(f"cannot write a backup to '{store}': {error.strerror}", hint="is the disk full?") from error
 
 
+def list_backups(folder: Path) -> tuple[Path, ...]:
+    """Return the backups of a state folder, the newest first."""
+    return tuple(sorted((folder / BACKUP_FOLDER).glob("state-*.db"), reverse=True))
+
+
 def restore_state(folder: Path, source: Path | None = None) -> Path:
     """Put a backup (the last one) in the place of state.db and return the folder the old files were moved to.
 
