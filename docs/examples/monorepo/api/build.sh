@@ -1,0 +1,3 @@
+set -eu
+. shared/version.sh
+echo "api $VERSION" > api/out.txt

@@ -1,0 +1,3 @@
+set -eu
+. shared/version.sh
+echo "web $VERSION" > web/out.txt
