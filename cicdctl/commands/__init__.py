@@ -14,6 +14,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "rerun": ("rerun", "Run the same pipeline on the same commit again."),
     "cancel": ("cancel", "End a run that is going on."),
     "shell": ("shell", "Open a shell in a fresh copy of what a stage saw."),
+    "bisect": ("bisect", "Find the commit that broke a stage."),
     "workflow": ("workflow", "Run Python workflows that plugins provide."),
     "config": ("config", "Check and show the configuration."),
     "cache": ("cache", "Look at the cache, and make room."),
