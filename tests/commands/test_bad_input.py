@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 
 import pytest
 
@@ -132,3 +133,31 @@ def test_broken_file_hides_nothing_that_was_run(make_project):
     told = json.loads(project.cicdctl("config", "validate", "--json").fails(2).stdout)
     assert told["valid"] is False and len(told["problems"]) == 1
     assert "configuration" in project.cicdctl("doctor").stdout
+
+
+def test_output_that_is_no_utf8_is_kept_byte_for_byte(make_project):
+    """Foreign bytes never stop a report; `--raw` gives them back as they came."""
+    project = make_project(unit="printf 'caf\\351 \\377\\376\\n'; printf 'half \\303'; false")
+    ran = project.cicdctl("run", "build").fails(1)
+    assert "caf\ufffd" in ran.stdout
+    for argv in (["logs"], ["show"], ["show", "--json"], ["logs", "--grep", "half"]):
+        project.cicdctl(*argv).passes()
+    raw = subprocess.run(
+        [sys.executable, "-P", "-m", "cicdctl", "logs", "--raw"], cwd=project.path, env=project.env, capture_output=True
+    )
+    assert raw.stdout.endswith(b"caf\xe9 \xff\xfe\nhalf \xc3")
+
+
+@pytest.mark.parametrize("size", [200_000_000, pytest.param(1_000_000_000, marks=pytest.mark.campaign)])
+def test_one_endless_line_costs_no_memory(make_project, size):
+    """A line as long as the whole output: the runner's memory stays below 64 MB, and the run passes."""
+    project = make_project(unit=f"head -c {size} /dev/zero | tr '\\0' x; echo; echo the end")
+    process = project.start("run", "build")
+    assert process.stdout is not None and process.stderr is not None
+    told = process.stdout.read() + process.stderr.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0, told
+    assert usage.ru_maxrss < 64_000, f"{usage.ru_maxrss} KB"
+    process.stdout.close()
+    process.stderr.close()
