@@ -9,6 +9,7 @@ from cicdctl.errors import StoreError
 from cicdctl.model import Attempt, Run, RunFilter, RunState, StageResult, Verdict
 from cicdctl.project import Project
 from cicdctl.runner.pins import let_go
+from cicdctl.runner.places import remove_scratch
 from cicdctl.store import AttemptEnded, RunChanged, StageChanged, lock
 from cicdctl.store.state import StaleRunner
 
@@ -67,8 +68,6 @@ def close_books(project: Project, run: Run, verdict: Verdict, reason: str) -> Ru
 
     Raises StoreError when it has ended already, StaleRunner when somebody else took it over meanwhile.
     """
-    from shutil import rmtree
-
     from cicdctl.process import sweep
 
     fresh = project.state.load(run.number)
@@ -101,7 +100,7 @@ def close_books(project: Project, run: Run, verdict: Verdict, reason: str) -> Ru
     project.state.apply(changes, run=run.number, epoch=epoch)
     let_go(project, run.commit)
     for folder in (project.cache_folder / "scratch").glob(f"{run.number}-*"):
-        rmtree(folder, ignore_errors=True)
+        remove_scratch(folder)
     summary = project.state.load(run.number)
     assert summary is not None
     return summary.run
@@ -111,7 +110,8 @@ def _mark_log(project: Project, log: str | None, reason: str) -> None:
     if log is None:
         return
     path = project.state_folder / log
-    if path.exists():
+    # A log that is a blob too was whole before the runner died; the blob must stay what its name says.
+    if path.exists() and path.stat().st_nlink == 1:
         path.chmod(0o600)
         with path.open("ab") as file:
             file.write(f"\ncicdctl: the log ends here: {reason}\n".encode("utf-8", "replace"))
