@@ -29,8 +29,8 @@ def dead_run(project, log: bytes) -> tuple[int, str]:
     return run.number, relative
 
 
-def test_open_log_ends_with_the_reason(make_project):
-    with open_project(Invocation(directory=make_project(unit="true").path)) as project:
+def test_open_log_ends_with_the_reason(make_project, clean_env):
+    with open_project(Invocation(directory=make_project(unit="true").path, environ=clean_env)) as project:
         number, log = dead_run(project, b"half a line")
         (ended,) = recover(project)
         assert (ended.number, ended.verdict) == (number, Verdict.INTERRUPTED)
