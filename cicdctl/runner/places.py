@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from shutil import rmtree
@@ -35,8 +36,7 @@ class Scratch:
         self.summary = self.folder / "summary"
 
     def __enter__(self) -> Scratch:
-        if self.folder.exists():
-            rmtree(self.folder, ignore_errors=True)
+        remove_scratch(self.folder)
         self.tmp.mkdir(parents=True, mode=0o700)
         self.home.mkdir(mode=0o700)
         for path in (self.outputs, self.summary):
@@ -46,10 +46,7 @@ class Scratch:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        rmtree(self.folder, ignore_errors=True)
-        if self.folder.exists():
-            _make_removable(self.folder)
-            rmtree(self.folder, ignore_errors=True)
+        remove_scratch(self.folder)
 
 
 class Workplace:
@@ -69,10 +66,17 @@ def read_plain(path: Path | bytes, limit: int) -> bytes:
         return file.read(limit)
 
 
-def _make_removable(folder: Path) -> None:
-    """Give ourselves the right to empty folders that a stage made read-only (go's module cache does)."""
-    for path, folders, _ in os.walk(folder):
-        for name in folders:
-            inner = Path(path) / name
-            if not inner.is_symlink():
-                inner.chmod(0o700)
+def remove_scratch(folder: Path) -> None:
+    """Remove a scratch folder whatever a stage made of it: a link, read-only folders, ten thousand levels.
+
+    What resists is moved to the trash of the worktrees at once and deleted with it. Never follows a link.
+    """
+    try:
+        rmtree(folder)
+    except FileNotFoundError:
+        return
+    except (OSError, RecursionError):
+        from cicdctl.git.folders import Trash
+
+        with suppress(OSError):
+            Trash(folder.parent.parent / "trash").throw(folder)
