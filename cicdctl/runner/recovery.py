@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import time
 from pathlib import Path
 
@@ -109,9 +111,14 @@ def close_books(project: Project, run: Run, verdict: Verdict, reason: str) -> Ru
 def _mark_log(project: Project, log: str | None, reason: str) -> None:
     if log is None:
         return
-    path = project.state_folder / log
-    # A log that is a blob too was whole before the runner died; the blob must stay what its name says.
-    if path.exists() and path.stat().st_nlink == 1:
-        path.chmod(0o600)
-        with path.open("ab") as file:
+    try:
+        # The stage may have put a link or a pipe in its place.
+        flags = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        descriptor = os.open(project.state_folder / log, flags)
+    except OSError:
+        return
+    with os.fdopen(descriptor, "ab") as file:
+        facts = os.fstat(descriptor)
+        # A log that is a blob too was whole before the runner died; the blob must stay what its name says.
+        if stat.S_ISREG(facts.st_mode) and facts.st_nlink == 1:
             file.write(f"\ncicdctl: the log ends here: {reason}\n".encode("utf-8", "replace"))

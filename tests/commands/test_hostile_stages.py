@@ -36,3 +36,16 @@ def test_scratch_folder_is_removed_whatever_became_of_it(make_project, tmp_path,
     assert os.stat(outside / "inner").st_mode & 0o777 == 0o755
     project.cicdctl("history").passes()
     subprocess.run(["rm", "-rf", tmp_path / "cache"], check=True)  # too deep for what tidies up behind tests
+
+
+def test_log_that_became_a_link_leads_nowhere(make_project, tmp_path):
+    """A stage that puts a link in place of its log and kills its runner gets nothing written through it."""
+    outside = tmp_path / "outside"
+    outside.write_text("kept")
+    outside.chmod(0o644)
+    log = ".git/cicdctl/logs/1/attack.1.log"
+    project = make_project(attack=f"cd {tmp_path}/project1; rm {log}; ln -s {outside} {log}; kill -9 $PPID; sleep 9")
+    assert project.cicdctl("run", "build").status == -9
+    assert "was interrupted: its runner died" in project.cicdctl("status").passes().stderr
+    assert outside.read_text() == "kept" and outside.stat().st_mode & 0o777 == 0o644
+    assert project.git("for-each-ref", "refs/cicd") == ""
