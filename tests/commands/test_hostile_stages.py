@@ -30,12 +30,14 @@ def test_scratch_folder_is_removed_whatever_became_of_it(make_project, tmp_path,
     project = make_project(
         attack='S=$(dirname "$TMPDIR"); ' + attack.replace("$OUTSIDE", str(outside)), files={"deep.py": DEEP}
     )
-    project.cicdctl("run", "build")
-    assert [path.name for path in (tmp_path / "cache/cicdctl").glob("*/scratch/*")] == []
-    assert (outside / "inner" / "kept").read_text() == "kept"
-    assert os.stat(outside / "inner").st_mode & 0o777 == 0o755
-    project.cicdctl("history").passes()
-    subprocess.run(["rm", "-rf", tmp_path / "cache"], check=True)  # too deep for what tidies up behind tests
+    try:
+        project.cicdctl("run", "build")
+        assert [path.name for path in (tmp_path / "cache/cicdctl").glob("*/scratch/*")] == []
+        assert (outside / "inner" / "kept").read_text() == "kept"
+        assert os.stat(outside / "inner").st_mode & 0o777 == 0o755
+        project.cicdctl("history").passes()
+    finally:
+        subprocess.run(["rm", "-rf", tmp_path / "cache"], check=True)  # too deep for what tidies up after tests
 
 
 def test_log_that_became_a_link_leads_nowhere(make_project, tmp_path):
