@@ -8,6 +8,7 @@ import pty
 import signal
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -44,10 +45,6 @@ def bisect(project, span: str, *options: str) -> dict:
     return json.loads(document)
 
 
-def answers(document: dict, commits: list[str]) -> dict[int, str]:
-    return {commits.index(tried["commit"]): tried["answer"] for tried in document["tried"]}
-
-
 def test_names_the_culprit_with_all_one_needs(make_history):
     """Commit, author, subject, paths with lines, the failing tail, its log and the way back in; the tree is untouched."""
     project, commits = make_history()
@@ -73,6 +70,11 @@ def test_takes_as_many_runs_as_it_must(make_history):
     document = bisect(project, f"{commits[0]}..main", "--jobs", "1")
     assert document["ending"] == "found" and document["culprit"]["subject"] == "c3"
     assert document["runs"] <= 2 + 3 + 1
+    runs = list(reversed(history(project)))
+    for before, after in pairwise(runs):
+        assert before["finished_at"] <= after["created_at"], (
+            "a run is as old as its start, not as the look at its commit"
+        )
 
 
 def test_known_verdicts_cost_nothing(make_history, tmp_path):
@@ -100,7 +102,8 @@ def test_same_trees_after_a_rebase_are_known(make_history):
     project.git("branch", "again", reworded)
     document = bisect(project, f"{commits[0]}..again")
     assert document["culprit"]["subject"] == "reworded 6"
-    assert [tried["answer"] for tried in document["tried"] if not tried["cached"]] == ["bad", "good"]
+    ran = {tried["commit"]: tried["answer"] for tried in document["tried"] if not tried["cached"]}
+    assert ran == {document["bad"]: "bad", document["good"]: "good"}
 
 
 def test_begins_at_the_last_green_run(make_history):

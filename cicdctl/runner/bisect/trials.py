@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 
 from msgspec.structs import replace
@@ -75,7 +76,9 @@ class Trials:
     def _begin_each(self, following: Callable[[], Look | None]) -> Iterator[Sequence[str]]:
         while (look := following()) is not None:
             assert look.prepared is not None
-            run = record(self._project, look.prepared)
+            # It may have been looked at long ago; a run that is queued for a minute counts as left by a dead runner.
+            fresh = replace(look.prepared.run, created_at=time.time())
+            run = record(self._project, replace(look.prepared, run=fresh))
             self._begun.append((look, run))
             self.running[look.commit.oid] = run
             self._tell(Started(commit=look.commit, run=run))
