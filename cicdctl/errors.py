@@ -60,4 +60,6 @@ def describe(error: Exception) -> str:
     if isinstance(error, CicdError):
         return error.message
     strerror, name = getattr(error, "strerror", None), getattr(error, "filename", None)
+    if isinstance(name, bytes):
+        name = name.decode("utf-8", "surrogateescape")
     return f'{strerror}: "{name}"' if strerror and name else strerror or str(error)

@@ -8,6 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 from shutil import rmtree
 from types import TracebackType
+from typing import BinaryIO
 
 from cicdctl.process import Sandbox
 
@@ -61,9 +62,13 @@ class Workplace:
 
 def read_plain(path: Path | bytes, limit: int) -> bytes:
     """Read at most `limit` bytes of a file that a stage may have replaced: no link at its end, no pipe."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as file:
+    with open_plain(path) as file:
         return file.read(limit)
+
+
+def open_plain(path: Path | bytes) -> BinaryIO:
+    """Open a file that a stage may have replaced: never waits for a pipe. Raises OSError, for a link too."""
+    return os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
 
 
 def remove_scratch(folder: Path) -> None:

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 from msgspec.structs import replace
 
 from cicdctl.errors import CicdError, describe
 from cicdctl.git import Slot, WorktreePool, compile_globs
-from cicdctl.model import Artifact, Coverage, LostArtifacts, StageRequest, StageResult, TestReport, Value, Verdict
+from cicdctl.model import Artifact, LostArtifacts, StageRequest, StageResult, Value, Verdict
 from cicdctl.process import Control, Sandbox, choose_sandbox
 from cicdctl.process.environment import find_toolchains
 from cicdctl.runner.attempt import Outcome, Sink, Site, home_of, masking, run_attempt
-from cicdctl.runner.places import Scratch, Workplace, read_plain
-from cicdctl.runner.report_files import MAX_REPORT_BYTES, read_coverage, read_junit
+from cicdctl.runner.places import Scratch, Workplace
+from cicdctl.runner.report_files import find_matching, read_reports
 from cicdctl.store import BlobStore
 from cicdctl.store.dependency_cache import DependencyCaches
 from cicdctl.store.failpoints import reach
-
-MAX_REPORT_FILES = 2_000
 
 
 class Bench(Value, frozen=True, kw_only=True):
@@ -138,7 +133,7 @@ def _conclude(bench: Bench, request: StageRequest, worktree: Path, outcome: Outc
     stage, attempt = request.planned.stage, outcome.attempt
     verdict, reason, exit_code = attempt.verdict, attempt.reason, attempt.exit_code
     warnings: list[str] = []
-    tests, coverage = _read_reports(request, worktree, warnings)
+    tests, coverage = read_reports(stage.reports, worktree, mask=masking(request.secrets), warnings=warnings)
     manifest, count, size = None, 0, 0
     if verdict is Verdict.PASSED:
         if reason is not None:
@@ -174,41 +169,9 @@ def _conclude(bench: Bench, request: StageRequest, worktree: Path, outcome: Outc
     )
 
 
-def _read_reports(
-    request: StageRequest, worktree: Path, warnings: list[str]
-) -> tuple[TestReport | None, Coverage | None]:
-    reports = request.planned.stage.reports
-    tests = coverage = None
-    if reports.junit:
-        tests = _read(partial(read_junit, mask=masking(request.secrets)), "junit", worktree, reports.junit, warnings)
-    if reports.coverage:
-        coverage = _read(read_coverage, "coverage", worktree, reports.coverage, warnings)
-    return tests, coverage
-
-
-def _read(reader: Callable[..., Any], kind: str, worktree: Path, globs: tuple[str, ...], warnings: list[str]) -> Any:
-    files = _matching_files(worktree, globs)
-    if not files:
-        warnings.append(f"reports.{kind}: nothing matches {', '.join(globs)}")
-        return None
-    try:
-        return reader(
-            (os.fsdecode(name), read_plain(os.fsencode(worktree) + b"/" + name, MAX_REPORT_BYTES + 1)) for name in files
-        )
-    except (ValueError, OSError) as error:
-        warnings.append(f"reports.{kind}: {error}")
-        return None
-
-
-def _matching_files(worktree: Path, globs: tuple[str, ...]) -> list[bytes]:
-    from cicdctl.store.matching import find_files
-
-    return find_files(worktree, compile_globs(globs), globs)[:MAX_REPORT_FILES]
-
-
 def _missing_globs(worktree: Path, globs: tuple[str, ...]) -> list[str]:
     positive = [glob for glob in globs if not glob.startswith("!")]
-    return [glob for glob in positive if not _matching_files(worktree, (glob,))]
+    return [glob for glob in positive if not find_matching(worktree, (glob,))]
 
 
 def _may_retry(request: StageRequest, result: StageResult, tried: int) -> bool:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import tracemalloc
+from io import BytesIO
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cicdctl.model import Coverage
-from cicdctl.runner.report_files import read_coverage, read_junit
+from cicdctl.runner import coverage_report, junit_report
+from cicdctl.runner.foreign_xml import MAX_BYTES
 
 PYTEST = b"""<?xml version="1.0" encoding="utf-8"?><testsuites><testsuite name="pytest" errors="1" failures="1">
 <testcase classname="tests.test_a" name="test_ok" time="0.5"/>
@@ -20,6 +23,14 @@ E       assert 1 == 2
 tests/test_a.py:7: AssertionError</failure></testcase>
 <testcase classname="" name="tests.test_b"><error message="collection failure">tests/test_b.py:1: in &lt;module&gt;</error></testcase>
 <testcase name="later"><skipped message="no"/></testcase></testsuite></testsuites>"""
+
+
+def read_junit(files, **options):
+    return junit_report.read_junit(((name, BytesIO(data)) for name, data in files), **options)
+
+
+def read_coverage(files):
+    return coverage_report.read_coverage((name, BytesIO(data)) for name, data in files)
 
 
 def test_counts_and_places_of_pytest():
@@ -53,6 +64,12 @@ def test_coverage_of_cobertura_and_lcov():
         (b"<html/>", "begins with"),
         (b"<testsuite>", "not well-formed"),
         (b'<!DOCTYPE x [<!ENTITY a "aaaa">]><testsuite>&a;</testsuite>', "entities"),
+        (
+            '<?xml version="1.0" encoding="utf-16"?><!DOCTYPE x [<!ENTITY a "a">]><testsuite/>'.encode("utf-16"),
+            "entities",
+        ),
+        (b'<!DOCTYPE x [<!ATTLIST a b CDATA "bbbb">]><testsuite/>', "attributes"),
+        (b"<testsuite>" * 1001, "deeper than 1000"),
         (b"\xff\xfe\x00", "not well-formed"),
     ],
 )
@@ -60,6 +77,61 @@ def test_what_is_no_report_is_named(data, text):
     """A file that is no report is refused with its name."""
     with pytest.raises(ValueError, match=text):
         read_junit([("r.xml", data)])
+
+
+class Endless(BytesIO):
+    """A file of so many pieces, each as long as was asked for, after a beginning."""
+
+    def __init__(self, start: bytes, piece: bytes, pieces: int) -> None:
+        super().__init__(start)
+        self._piece, self._left = piece, pieces
+
+    def read(self, size: int = -1) -> bytes:
+        start = super().read(size)
+        if not start and self._left:
+            self._left -= 1
+            return (self._piece * (size // len(self._piece) + 1))[:size]
+        return start
+
+
+@pytest.mark.parametrize(
+    ("start", "piece", "text"),
+    [
+        (b"<testsuite><a ", b"x", "a tag or comment of more than"),
+        (b"<testsuite><!-- ", b"x", "a tag or comment of more than"),
+        (b"<testsuite>", b"<a/>", "elements"),
+        (b"<testsuite><testcase><failure>", b"text ", "larger than 64 MB"),
+    ],
+    ids=["tag", "comment", "elements", "text"],
+)
+def test_bombs_are_refused_in_little_memory(start, piece, text):
+    """However a report swells, it is refused, and never held as a whole."""
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match=text):
+            junit_report.read_junit([("r.xml", Endless(start, piece, MAX_BYTES))])
+        assert tracemalloc.get_traced_memory()[1] < 8_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_long_texts_are_cut():
+    """What a report says of a failure takes little room in the record."""
+    data = b'<testsuite><testcase name="%b" file="%b"><failure>%b</failure></testcase></testsuite>' % (
+        (b"n" * 9999,) * 3
+    )
+    (failure,) = read_junit([("r.xml", data)]).failures
+    assert len(failure.name) <= 300 and len(failure.message) <= 500 and len(failure.file) <= 1000
+
+
+def test_a_count_of_lcov_between_two_pieces():
+    """A line is read whole wherever the pieces of the file end."""
+    for size in range(20):
+        filler = b"SF:" + b"x" * ((1 << 18) - 15 - size) + b"\n"
+        assert len(filler) < 1 << 18
+        assert read_coverage([("l", filler + b"LF:12345\nLH:1234\nend_of_record\n")]) == Coverage(
+            covered=1234, valid=12345
+        )
 
 
 @given(
