@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
+
+from msgspec.structs import replace
 
 from cicdctl.errors import StoreError
 from cicdctl.model import Run, Value
@@ -64,7 +67,8 @@ def record(project: Project, prepared: Prepared) -> Run:
     commit = prepared.run.commit
     project.repository.keep(commit)
     reach("commit-pinned")
-    run = project.state.begin(prepared.run)
+    # It may have been prepared long ago; a run that is queued for a minute counts as left by a dead runner.
+    run = project.state.begin(replace(prepared.run, created_at=time.time()))
     project.repository.keep(commit)  # an earlier run of this commit may have ended, and released it, meanwhile
     reach("run-begun")
     if project.plugins.listens("cicdctl_run_queued"):

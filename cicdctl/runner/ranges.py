@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 from msgspec.structs import replace
 
 from cicdctl.errors import UsageError
-from cicdctl.model import Run, RunState
+from cicdctl.model import Run
 from cicdctl.project import Project
 from cicdctl.runner.begin import check, record
 from cicdctl.runner.detach import runner_argv, runner_environ
 from cicdctl.runner.jobs import count_jobs
 from cicdctl.runner.prepare import Prepared, find_ref, prepare
-from cicdctl.runner.recovery import end_unstarted, recover, recover_and_tell
+from cicdctl.runner.recovery import recover_and_tell, settle
 from cicdctl.runner.request import RunRequest
 
 
@@ -45,27 +45,14 @@ def run_range(project: Project, request: RunRequest) -> Iterator[Run]:
     try:
         for place, _, output in children:
             lines = output.decode("utf-8", "replace").strip().splitlines()
-            yield _ended(project, runs[place], lines[-1] if lines else "its runner did not start")
+            yield settle(project, runs[place], lines[-1] if lines else "its runner did not start").run
     finally:
         children.close()
         for run in runs:
-            _ended(project, run, "interrupted before it began")
+            settle(project, run, "interrupted before it began")
 
 
 def _begin_each(project: Project, prepared: Sequence[Prepared], runs: list[Run]) -> Iterator[Sequence[str]]:
     for one in prepared:
         runs.append(record(project, one))
         yield runner_argv(project, runs[-1])
-
-
-def _ended(project: Project, run: Run, reason: str) -> Run:
-    """Return how a run ended whose runner is gone; one that was never taken up is recorded as an error."""
-    summary = project.state.load(run.number)
-    assert summary is not None
-    if summary.run.state is RunState.QUEUED:
-        return end_unstarted(project, summary.run, reason)
-    if summary.run.verdict is None:
-        recover(project)
-        summary = project.state.load(run.number)
-        assert summary is not None
-    return summary.run

@@ -7,8 +7,10 @@ import stat
 import time
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from cicdctl.errors import StoreError
-from cicdctl.model import Attempt, Run, RunFilter, RunState, StageResult, Verdict
+from cicdctl.model import Attempt, Run, RunFilter, RunState, RunSummary, StageResult, Verdict
 from cicdctl.project import Project
 from cicdctl.runner.pins import let_go
 from cicdctl.runner.places import remove_scratch
@@ -63,6 +65,19 @@ def end_unstarted(project: Project, run: Run, reason: str) -> Run:
     summary = project.state.load(run.number)
     assert summary is not None
     return summary.run
+
+
+def settle(project: Project, run: Run, reason: str) -> RunSummary:
+    """Return how a run ended whose runner is gone; one that was never taken up is recorded as an error."""
+    summary = project.state.load(run.number)
+    assert summary is not None
+    if summary.run.state is RunState.QUEUED:
+        return replace(summary, run=end_unstarted(project, summary.run, reason))
+    if summary.run.verdict is None:
+        recover(project)
+        summary = project.state.load(run.number)
+        assert summary is not None
+    return summary
 
 
 def close_books(project: Project, run: Run, verdict: Verdict, reason: str) -> Run:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 
-from msgspec.structs import replace
-
-from cicdctl.model import Run, RunState, RunSummary
+from cicdctl.model import Run, RunSummary
 from cicdctl.project import Project
 from cicdctl.runner.begin import record
 from cicdctl.runner.bisect.values import Dropped, Event, Started
 from cicdctl.runner.bisect.verdicts import Look
 from cicdctl.runner.detach import runner_argv, runner_environ
-from cicdctl.runner.recovery import end_unstarted, recover
+from cicdctl.runner.recovery import settle
 
 
 class Trials:
@@ -76,23 +73,8 @@ class Trials:
     def _begin_each(self, following: Callable[[], Look | None]) -> Iterator[Sequence[str]]:
         while (look := following()) is not None:
             assert look.prepared is not None
-            # It may have been looked at long ago; a run that is queued for a minute counts as left by a dead runner.
-            fresh = replace(look.prepared.run, created_at=time.time())
-            run = record(self._project, replace(look.prepared, run=fresh))
+            run = record(self._project, look.prepared)
             self._begun.append((look, run))
             self.running[look.commit.oid] = run
             self._tell(Started(commit=look.commit, run=run))
             yield runner_argv(self._project, run)
-
-
-def settle(project: Project, run: Run, reason: str) -> RunSummary:
-    """Return how a run ended whose runner is gone; one that was never taken up is recorded as an error."""
-    summary = project.state.load(run.number)
-    assert summary is not None
-    if summary.run.state is RunState.QUEUED:
-        return replace(summary, run=end_unstarted(project, summary.run, reason))
-    if summary.run.verdict is None:
-        recover(project)
-        summary = project.state.load(run.number)
-        assert summary is not None
-    return summary
