@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 _DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
@@ -70,15 +71,22 @@ def find_toolchains(source: Mapping[str, str], real_home: Path | None = None) ->
 
     One that is the home of a person, or a folder above it, is none: a sandbox would show all that is in it.
     """
+    told = tuple((name, source[name]) for name in (*TOOLCHAIN_ROOTS, "HOME") if source.get(name))
+    return dict(_look_for_toolchains(told, real_home))
+
+
+@lru_cache(maxsize=8)  # every stage of a run asks the same
+def _look_for_toolchains(told: tuple[tuple[str, str], ...], real_home: Path | None) -> tuple[tuple[str, str], ...]:
+    source = dict(told)
     home = real_home or Path(source.get("HOME") or "/nonexistent")
     found: dict[str, str] = {}
     for name, default in TOOLCHAIN_ROOTS.items():
-        if source.get(name):
+        if name in source:
             found[name] = source[name]
         elif (home / default).is_dir():
             found[name] = str(home / default)
     homes = (*find_homes(source), home)
-    return {name: root for name, root in found.items() if not holds_home(root, homes)}
+    return tuple((name, root) for name, root in found.items() if not holds_home(root, homes))
 
 
 def toolchain_folders(source: Mapping[str, str], real_home: Path | None = None) -> tuple[Path, ...]:

@@ -149,8 +149,9 @@ class Runner:
         """Finish a stage from the cache or hand it to the executor; False when it has to wait for a free worker."""
         ancestors = [self._schedule.results[identity] for identity in self._schedule.ancestors(planned)]
         try:
-            identity = self._identities.pop(planned.id, None) or self._keys.identify(planned, ancestors)
-            known = self._hits.find(planned, identity, ancestors)
+            waited = self._identities.pop(planned.id, None)  # it was looked up before it had to wait
+            identity = waited or self._keys.identify(planned, ancestors)
+            known = None if waited else self._hits.find(planned, identity, ancestors)
             if known is None and planned.given:
                 known = stand_in(planned)
             elif known is None and not self._prepared.request.fail_on_cache_miss:

@@ -10,8 +10,11 @@ from cicdctl.store.changes import Change
 from cicdctl.store.state import StateStore
 
 
+LINGER_S = 0.01
+
+
 class Recorder:
-    """A thread that applies what is put, as one transaction for all that waits.
+    """A thread that applies what is put, as one transaction for all that waits; for 10 ms it waits for more.
 
     Every method may be called from any thread. After a failure nothing more is recorded, so what is
     in the store is always a beginning of what was put.
@@ -25,6 +28,7 @@ class Recorder:
         self._changed = threading.Condition()
         self._is_busy = False
         self._is_closed = False
+        self._flushes = 0
         self._failure: Exception | None = None
         self._thread: threading.Thread | None = None
 
@@ -46,7 +50,10 @@ class Recorder:
     def flush(self) -> None:
         """Wait until all that was put before is durable. Raises StoreError, again each time, when it is not."""
         with self._changed:
+            self._flushes += 1
+            self._changed.notify_all()
             self._changed.wait_for(lambda: self._failure is not None or not (self._waiting or self._is_busy))
+            self._flushes -= 1
             self._raise_failure()
 
     def close(self) -> None:
@@ -77,6 +84,8 @@ class Recorder:
                 self._changed.wait_for(lambda: self._waiting or self._is_closed)
                 if not self._waiting or self._failure is not None:
                     return
+                # A transaction costs two syncs of the disk, and what stages do comes in bursts.
+                self._changed.wait_for(lambda: self._is_closed or self._flushes, timeout=LINGER_S)
                 batch, self._waiting, self._is_busy = self._waiting, [], True
             failure: Exception | None = None
             try:
