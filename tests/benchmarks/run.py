@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -31,6 +32,7 @@ def main() -> int:
         facts = {**_machine(), **document["peers"]}  # type: ignore[dict-item]
         print(", ".join(f"{name} {value}" for name, value in facts.items()))
     adopt_orphans()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what is below `finally` is done then, too
     reached = True
     for name in names:
         with tempfile.TemporaryDirectory(prefix=f"cicdctl-bench-{name}-", dir=options.scratch) as scratch:
