@@ -7,14 +7,12 @@ import os
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 
-from cicdctl.errors import StoreError
 from cicdctl.model import PlannedStage, StageResult, Value
 from cicdctl.planning import KeyParts, named_variables, stage_key, stage_texts
 from cicdctl.project import Project
+from cicdctl.runner.fingerprints import Fingerprints
 from cicdctl.runner.prepare import Prepared
 from cicdctl.runner.variables import stage_variables
-
-FINGERPRINT_LIMIT_S = 60.0
 
 
 class Identity(Value, frozen=True, kw_only=True):
@@ -36,7 +34,7 @@ class KeyMaker:
         self._prepared = prepared
         self._variables = variables
         self._secrets = secrets
-        self._fingerprints: dict[tuple[str, ...], str] = {}
+        self._fingerprints = Fingerprints(project, prepared.run)
         self._inherited = {
             name: project.environ[name] for name in project.settings.orchestrator.env_allow if name in project.environ
         }
@@ -62,7 +60,7 @@ class KeyMaker:
                 outputs=outputs,
                 platform=self._platform,
                 fingerprint={
-                    command: self._fingerprint(command, declared)
+                    command: self._fingerprints.ask(command, stage, declared)
                     for command in (*resolved.fingerprint, *stage.fingerprint)
                 },
                 secrets={name: self._digest(self._secrets[name]) for name in stage.secrets if name in self._secrets},
@@ -73,26 +71,6 @@ class KeyMaker:
             )
         )
         return Identity(key=key, components=components, commands=resolved.run, env={**variables, **declared})
-
-    def _fingerprint(self, command: str, env: Mapping[str, str]) -> str:
-        """Run a command in an empty folder and return its status and output; once per run and environment."""
-        place = (command, *(f"{name}={value}" for name, value in sorted(env.items())))
-        if place not in self._fingerprints:
-            from cicdctl.process import build_environment, run_captured
-
-            folder = self._project.cache_folder / "empty"
-            folder.mkdir(exist_ok=True)
-            try:
-                status, out, err = run_captured(
-                    ("sh", "-c", command),
-                    cwd=folder,
-                    env=build_environment(self._project.environ, home=folder, tmp=folder) | dict(env),
-                    timeout_s=FINGERPRINT_LIMIT_S,
-                )
-            except (OSError, TimeoutError) as error:
-                raise StoreError(f"fingerprint command {command!r} did not end well: {error}") from error
-            self._fingerprints[place] = f"{status}:{(out + err).decode('utf-8', 'replace').strip()}"
-        return self._fingerprints[place]
 
     def _digest(self, secret: str) -> str:
         return hmac.new(self._project.host_key, secret.encode("utf-8", "surrogateescape"), sha256).hexdigest()

@@ -12,11 +12,11 @@ from msgspec.structs import replace
 from cicdctl.errors import CicdError, describe
 from cicdctl.git import Slot, WorktreePool, compile_globs
 from cicdctl.model import Artifact, LostArtifacts, StageRequest, StageResult, Value, Verdict
-from cicdctl.process import Control, Sandbox, choose_sandbox
-from cicdctl.process.environment import find_toolchains
+from cicdctl.process import Control, Sandbox
 from cicdctl.runner.attempt import Outcome, Sink, Site, home_of, masking, run_attempt
 from cicdctl.runner.places import Scratch, Workplace
 from cicdctl.runner.report_files import find_matching, read_reports
+from cicdctl.runner.sandboxes import needs_sandbox, sandbox_of
 from cicdctl.store import BlobStore
 from cicdctl.store.dependency_cache import DependencyCaches
 from cicdctl.store.failpoints import reach
@@ -113,18 +113,16 @@ def _lay_out(bench: Bench, request: StageRequest, worktree: Path) -> None:
 
 def _sandbox(bench: Bench, request: StageRequest, slot: Slot, scratch: Scratch) -> Sandbox | None:
     stage, site = request.planned.stage, bench.site
-    if stage.network and stage.sandbox != "required" and request.trust == "trusted":
-        return None  # the usual case: nothing has to be looked up for it
+    if not needs_sandbox(stage, request.trust):
+        return None
     home = home_of(site, request, scratch)
     home.mkdir(exist_ok=True, mode=0o700)
-    return choose_sandbox(
-        stage.sandbox,
-        trusted=request.trust == "trusted",
-        network=stage.network,
+    return sandbox_of(
+        stage,
+        request.trust,
+        site.environ,
         writable=(slot.path, *slot.admin_folders, scratch.folder, home),
-        # Shims in PATH start what lies in these.
-        readonly=(*slot.shared_folders, *site.sandbox_paths, *map(Path, find_toolchains(site.environ).values())),
-        path=site.environ.get("PATH", ""),
+        readonly=(*slot.shared_folders, *site.sandbox_paths),
     )
 
 

@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from cicdctl.git import Commit
 from cicdctl.model import PlannedStage, Run
 
-_MAX_MESSAGE = 32_768
+# The system takes at most 128 KB for one variable.
+_MAX_MESSAGE_BYTES = 32_768
+_MAX_AUTHOR_BYTES = 1_024
 
 
 def run_variables(run: Run, commit: Commit, *, default_branch: str | None) -> dict[str, str]:
@@ -26,12 +28,18 @@ def run_variables(run: Run, commit: Commit, *, default_branch: str | None) -> di
         "CI_COMMIT_TAG": tag or "",
         "CI_COMMIT_REF": run.ref or "",
         "CI_COMMIT_BEFORE_SHA": run.base or "",
-        "CI_COMMIT_MESSAGE": commit.message.replace("\0", "")[:_MAX_MESSAGE],
-        "CI_COMMIT_AUTHOR": f"{commit.author_name} <{commit.author_email}>".replace("\0", ""),
+        "CI_COMMIT_MESSAGE": _first_bytes(commit.message, _MAX_MESSAGE_BYTES),
+        "CI_COMMIT_AUTHOR": _first_bytes(f"{commit.author_name} <{commit.author_email}>", _MAX_AUTHOR_BYTES),
         "CI_COMMIT_TIMESTAMP": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(commit.time)),
         "CI_DEFAULT_BRANCH": default_branch or "",
         **{f"CICD_PARAM_{variable_name(name)}": value for name, value in run.params.items()},
     }
+
+
+def _first_bytes(text: str, most: int) -> str:
+    """Return what an environment can hold of a text: no NUL, and no letter cut in two."""
+    data = text.replace("\0", "").encode("utf-8", "surrogateescape")
+    return text.replace("\0", "") if len(data) <= most else data[:most].decode("utf-8", "ignore")
 
 
 def stage_variables(planned: PlannedStage, outputs: Mapping[str, str]) -> dict[str, str]:

@@ -161,3 +161,20 @@ def test_one_endless_line_costs_no_memory(make_project, size):
     assert usage.ru_maxrss < 64_000, f"{usage.ru_maxrss} KB"
     process.stdout.close()
     process.stderr.close()
+
+
+def test_fingerprint_that_prints_without_end_is_cut_off(make_project):
+    """A command that identifies nothing is an error that names it; it costs neither memory nor a minute."""
+    project = make_project('[pipelines.build.stages.a]\nrun = "true"\nfingerprint = ["yes"]\n')
+    for command in ("plan", "run"):
+        ended = project.cicdctl(command, "build").fails(3)
+        assert "fingerprint command 'yes': it prints more than 64 KB" in ended.stdout + ended.stderr
+
+
+def test_long_commit_texts_fit_into_the_environment(make_project):
+    """A message and an author of a hundred thousand letters outside ASCII are cut, and stages run."""
+    project = make_project(unit='echo "$CI_COMMIT_MESSAGE" | wc -c; echo "$CI_COMMIT_AUTHOR" | wc -c')
+    project.git("commit", "-q", "--allow-empty", "-F", "-", "--author", "🎉" * 30_000 + " <a@b>", stdin="🎉" * 100_000)
+    project.cicdctl("run", "build", "HEAD").passes()
+    sizes = [int(line) for line in project.cicdctl("logs").passes().stdout.splitlines() if line.isdigit()]
+    assert sizes == [32_769, 1_025]

@@ -77,3 +77,23 @@ def test_untrusted_result_is_never_served_to_a_trusted_run(make_project):
 )
 def test_level_comes_from_the_operator_and_the_ref_alone(refs, ref, level):
     assert trust_of(refs, ref) == level
+
+
+@pytest.mark.skipif(shutil.which("bwrap") is None, reason="untrusted stages need bubblewrap")
+def test_fingerprints_of_an_untrusted_run_are_asked_in_its_sandbox(make_project, tmp_path):
+    """A command that only identifies a tool reaches no more than the stage itself: no host, no network."""
+    config = f"""
+[pipelines.build.stages.look]
+run = "true"
+fingerprint = ["touch {tmp_path}/reached; echo $(ls; touch here; grep -c : /proc/net/dev) interface"]
+"""
+    project = make_project(config)
+    summary, _ = run(project, trust=Trust.UNTRUSTED)
+    asked = "".join(text for name, text in summary.stages[0].components.items() if name.startswith("fingerprint"))
+    assert asked.endswith("1 interface"), asked
+    assert not (tmp_path / "reached").exists()
+    for _ in range(2):
+        summary, _ = run(project, trust=Trust.TRUSTED)
+    assert (tmp_path / "reached").exists()
+    assert summary.stages[0].cached, "the folder was not empty the second time"
+    assert not list((tmp_path / "cache").rglob("here"))
