@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cicdctl.config import Config, Settings, read_config, read_operator
+from cicdctl.config.document import MOST_BYTES
 from cicdctl.errors import ConfigError, GitError, NotAvailable, StoreError
 from cicdctl.git import Repository, open_repository
 from cicdctl.kinds import Places
@@ -219,10 +220,12 @@ class Project:
         try:
             return path.read_bytes()
         except FileNotFoundError:
-            aside = path.with_name(f"host.key.{os.getpid()}")
+            aside = path.with_name(f"host.key.{os.urandom(8).hex()}")
             descriptor = os.open(aside, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "wb") as file:
                 file.write(os.urandom(32))
+                file.flush()
+                os.fsync(descriptor)
             try:
                 os.link(aside, path)  # the first of two processes wins, and both read the same
             except FileExistsError:
@@ -328,8 +331,10 @@ def open_project(invocation: Invocation, *, trace: Callable[[str], object] | Non
 
 
 def _read_file(path: Path) -> bytes:
+    """Read a configuration, and one byte more than it may have of what has no end."""
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            return file.read(MOST_BYTES + 1)
     except OSError as error:
         raise ConfigError((f"{path}: cannot be read: {error.strerror}",)) from error
 

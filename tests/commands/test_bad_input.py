@@ -178,3 +178,13 @@ def test_long_commit_texts_fit_into_the_environment(make_project):
     project.cicdctl("run", "build", "HEAD").passes()
     sizes = [int(line) for line in project.cicdctl("logs").passes().stdout.splitlines() if line.isdigit()]
     assert sizes == [32_769, 1_025]
+
+
+def test_configuration_without_end_is_refused(make_project):
+    """What is larger than a configuration may be is never read whole."""
+    project = make_project(unit="true")
+    told = project.cicdctl("--config", "/dev/zero", "run", "build").fails(2).stderr
+    assert "is larger than 256 KiB" in told
+    with (project.path / ".cicd.toml").open("wb") as file:
+        file.truncate(1 << 40)
+    assert "is larger than 256 KiB" in project.cicdctl("run", "build").fails(2).stderr
