@@ -22,8 +22,11 @@ class StreamReport:
     @hookimpl
     def cicdctl_stage_output(self, run: Run, stage: str, chunk: bytes) -> None:
         with self._lock:
-            for line in self._splitters.setdefault(stage, LineSplitter()).feed(chunk):
-                self._voice.say(f"{quoted(stage)} | {clean_line(line)}")
+            lines = self._splitters.setdefault(stage, LineSplitter()).feed(chunk)
+            if lines:
+                # One write a chunk: a stage that prints millions of lines waits for who shows them.
+                before = f"{quoted(stage)} | "
+                self._voice.say("\n".join([before + clean_line(line) for line in lines]))
 
     @hookimpl
     def cicdctl_stage_finished(self, run: Run, result: StageResult) -> None:

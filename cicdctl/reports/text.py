@@ -22,6 +22,8 @@ def clean_line(raw: bytes | str, *, keep_colors: bool = False) -> str:
     Bytes that are no UTF-8 show as U+FFFD.
     """
     text = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else raw
+    if text.isprintable():  # most lines are, and nothing has to be looked for in them
+        return text
     text = text.rstrip("\r\n")
     if "\r" in text:
         text = text.rsplit("\r", 1)[1]
