@@ -59,6 +59,32 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         ) STRICT""",
         "CREATE INDEX event_by_run ON event (run, id)",
     ),
+    (
+        # What is to be told, written with what happened; it becomes rows of outbox when somebody tells it.
+        """CREATE TABLE news (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            run INTEGER NOT NULL REFERENCES run (id) ON DELETE CASCADE,
+            at REAL NOT NULL,
+            event TEXT NOT NULL,
+            -- how the run before ended, of the same pipeline and ref
+            previous TEXT,
+            text TEXT NOT NULL
+        ) STRICT""",
+        "CREATE INDEX news_by_run ON news (run)",
+        # No reference to the run: what waits to be told outlives its run.
+        """CREATE TABLE outbox (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            notifier TEXT NOT NULL,
+            topic TEXT NOT NULL,
+            run INTEGER NOT NULL,
+            tries INTEGER NOT NULL,
+            due_at REAL NOT NULL,
+            failed_at REAL,
+            error TEXT,
+            document TEXT NOT NULL
+        ) STRICT""",
+        "CREATE INDEX outbox_waiting ON outbox (due_at) WHERE failed_at IS NULL",
+    ),
 )
 
 LATEST = len(MIGRATIONS)
