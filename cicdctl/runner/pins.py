@@ -2,21 +2,50 @@
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
+
 from cicdctl.errors import StoreError
+from cicdctl.git.refs import KEEP_PREFIX
 from cicdctl.model import Run, RunFilter
 from cicdctl.project import Project
+
+# A pin comes before its run is recorded; younger ones may belong to one that is about to begin.
+STRAY_AGE_S = 60.0
 
 
 def let_go(project: Project, commit: str) -> None:
     """Release a commit's pin unless a run that has not ended needs it.
 
-    A run that is recorded right after this looked pins its commit once more (`begin`), so none is left without.
+    `begin` pins, records and pins again: whichever of the two comes last finds the run and leaves a pin.
     """
-    if not (project.repository.state_dir / "state.db").exists() or not _is_needed(project, commit):
-        project.repository.release(commit)
+    if _is_needed(project, commit):
+        return
+    project.repository.release(commit)
+    if _is_needed(project, commit):
+        project.repository.keep(commit)
+
+
+def release_strays(project: Project) -> None:
+    """Release pins that no run will ever release: their process was killed before it had recorded one."""
+    repository = project.repository
+    for name, commit in repository.ref_store.all(KEEP_PREFIX).items():
+        if time.time() - _pinned_at(repository.common_dir, name) > STRAY_AGE_S:
+            let_go(project, commit)
+
+
+def _pinned_at(common_dir: Path, name: str) -> float:
+    for path in (common_dir / name, common_dir / "packed-refs"):
+        try:
+            return path.lstat().st_mtime
+        except OSError:
+            continue
+    return time.time()  # somebody releases it at this moment
 
 
 def _is_needed(project: Project, commit: str) -> bool:
+    if not (project.repository.state_dir / "state.db").exists():
+        return False
     return any(run.commit == commit for run in project.state.runs(RunFilter(active=True, limit=10_000)))
 
 

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from cicdctl.errors import StoreError
 from cicdctl.model import Attempt, Run, RunFilter, RunState, RunSummary, StageResult, Verdict
 from cicdctl.project import Project
-from cicdctl.runner.pins import let_go
+from cicdctl.runner.pins import let_go, release_strays
 from cicdctl.runner.places import remove_scratch
 from cicdctl.store import AttemptEnded, RunChanged, StageChanged, lock
 from cicdctl.store.state import StaleRunner
@@ -46,9 +46,10 @@ def recover(project: Project) -> tuple[Run, ...]:
 
 
 def recover_and_tell(project: Project) -> None:
-    """Close the books on runs whose runner died, and say so."""
+    """Close the books on runs whose runner died, and say so; release what was pinned for runs that never were."""
     for run in recover(project):
         project.warn(f"run #{run.number} ({run.pipeline}) was interrupted: its runner died")
+    release_strays(project)
 
 
 def run_lock(project: Project, number: int) -> Path:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import time
+
+import pytest
 
 from cicdctl.model import RunState, Verdict
 from cicdctl.project import Invocation, open_project
 from cicdctl.runner import RunRequest, recover
 from cicdctl.runner.begin import begin
+from cicdctl.runner.pins import STRAY_AGE_S, let_go
 from cicdctl.runner.places import log_path
+from cicdctl.runner.recovery import recover_and_tell
 from cicdctl.store import AttemptStarted, RunChanged, StageChanged, StageState
 
 
@@ -34,7 +39,9 @@ def test_open_log_ends_with_the_reason(make_project, clean_env):
         number, log = dead_run(project, b"half a line")
         (ended,) = recover(project)
         assert (ended.number, ended.verdict) == (number, Verdict.INTERRUPTED)
-        assert (project.state_folder / log).read_bytes() == b"half a line\ncicdctl: the log ends here: its runner died\n"
+        assert (
+            project.state_folder / log
+        ).read_bytes() == b"half a line\ncicdctl: the log ends here: its runner died\n"
 
 
 def test_log_that_is_a_blob_too_is_left_as_it_is(make_project, clean_env):
@@ -45,3 +52,40 @@ def test_log_that_is_a_blob_too_is_left_as_it_is(make_project, clean_env):
         digest = project.blobs.link_in(project.state_folder / log)
         assert len(recover(project)) == 1
         assert project.blobs.read(digest) == b"whole\n"
+
+
+@pytest.mark.parametrize("is_packed", [False, True])
+def test_pin_without_a_run_is_released_when_nobody_can_be_about_to_record_one(make_project, clean_env, is_packed):
+    """A process killed between pinning and recording leaves a pin that no run knows; one of a run stays."""
+    folder = make_project(unit="true")
+    stray = folder.git("commit-tree", "HEAD^{tree}", "-m", "a snapshot")
+    with open_project(Invocation(directory=folder.path, environ=clean_env)) as project:
+        run = begin(project, RunRequest(pipeline="build")).run
+        project.repository.keep(stray)
+        recover_and_tell(project)
+        assert len(folder.git("for-each-ref", "refs/cicd").splitlines()) == 2
+        if is_packed:
+            folder.git("pack-refs", "--all")
+        places = [folder.path / ".git/refs/cicd/keep" / oid for oid in (stray, run.commit)]
+        long_ago = time.time() - STRAY_AGE_S - 1
+        for path in [folder.path / ".git/packed-refs"] if is_packed else places:
+            os.utime(path, (long_ago, long_ago))
+        recover_and_tell(project)
+        assert folder.git("for-each-ref", "refs/cicd", "--format=%(objectname)") == run.commit
+
+
+def test_commit_of_a_run_that_begins_while_another_lets_go_stays_pinned(make_project, clean_env):
+    """Whoever looks before the other has recorded its run, and releases after, looks again."""
+    folder = make_project(unit="true")
+    with open_project(Invocation(directory=folder.path, environ=clean_env)) as project:
+        commit = project.repository.resolve("HEAD").oid
+        project.repository.keep(commit)
+        release = project.repository.release
+
+        def begin_meanwhile(oid: str) -> None:
+            begin(project, RunRequest(pipeline="build", revision="HEAD"))
+            release(oid)
+
+        project.repository.release = begin_meanwhile
+        let_go(project, commit)
+        assert folder.git("for-each-ref", "refs/cicd", "--format=%(objectname)") == commit
