@@ -7,6 +7,7 @@ from shutil import rmtree
 from typing import Any
 
 from cicdctl.errors import CicdError
+from cicdctl.model import RunFilter
 from cicdctl.project import Project
 from cicdctl.store import keep_state
 
@@ -15,15 +16,31 @@ EVERY_S = 24 * 3600.0
 
 
 def collect_garbage(project: Project, *, dry_run: bool) -> Any:
-    """Evict from the cache, and outside a dry run prune old runs and their logs. Returns the cache's report."""
+    """Evict from the cache, and outside a dry run prune old runs, their logs and locks. Returns the cache's report."""
     floor = project.state.green_floor()
     report = project.cache.gc(dry_run=dry_run, floor=floor)
     if not dry_run:
-        for number in project.state.prune(KEEP_RUNS):
-            rmtree(project.state_folder / "logs" / str(number), ignore_errors=True)
+        project.state.prune(KEEP_RUNS)
+        _drop_traces(project)
         pool = project.open_pool(capacity=4)
         pool.reap()
     return report
+
+
+def _drop_traces(project: Project) -> None:
+    """Remove logs and locks of runs that the state has forgotten, also when whoever pruned it was killed."""
+    latest = project.state.runs(RunFilter(limit=1))
+    if not latest:
+        return
+    for path in (*project.state_folder.glob("logs/*"), *project.state_folder.glob("locks/run-*.lock")):
+        number = path.name.removeprefix("run-").removesuffix(".lock")
+        # Later ones may have begun meanwhile.
+        if not number.isdigit() or int(number) >= latest[0].number or project.state.load(int(number)) is not None:
+            continue
+        if path.suffix:
+            path.unlink(missing_ok=True)
+        else:
+            rmtree(path, ignore_errors=True)
 
 
 def keep_house(project: Project) -> None:
