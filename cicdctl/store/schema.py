@@ -85,6 +85,46 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         ) STRICT""",
         "CREATE INDEX outbox_waiting ON outbox (due_at) WHERE failed_at IS NULL",
     ),
+    (
+        # What waits for a runner: gone in the transaction in which the run starts or ends.
+        """CREATE TABLE queue (
+            run INTEGER PRIMARY KEY REFERENCES run (id) ON DELETE CASCADE,
+            priority INTEGER NOT NULL,
+            -- of those with the same, one runs at a time
+            group_name TEXT,
+            queued_at REAL NOT NULL,
+            -- when a runner was last started for it, how often, and which
+            claimed_at REAL,
+            tries INTEGER NOT NULL,
+            pid INTEGER
+        ) STRICT""",
+        "CREATE INDEX queue_order ON queue (priority DESC, run)",
+        "CREATE INDEX queue_group ON queue (group_name)",
+        # Runs from the queue that go on: they count against max_parallel_pipelines and hold their group.
+        """CREATE TABLE group_slot (
+            run INTEGER PRIMARY KEY REFERENCES run (id) ON DELETE CASCADE,
+            group_name TEXT
+        ) STRICT""",
+        # Runs that others come after; due once it has passed, gone when those are queued.
+        """CREATE TABLE chain (
+            run INTEGER PRIMARY KEY REFERENCES run (id) ON DELETE CASCADE,
+            due INTEGER NOT NULL
+        ) STRICT""",
+        # The value of each ref that was dealt with last; the empty ref: when the source was first looked at.
+        """CREATE TABLE seen_ref (
+            source TEXT NOT NULL,
+            ref TEXT NOT NULL,
+            oid TEXT NOT NULL,
+            PRIMARY KEY (source, ref)
+        ) STRICT, WITHOUT ROWID""",
+        """CREATE TABLE delivery (
+            source TEXT NOT NULL,
+            id TEXT NOT NULL,
+            at REAL NOT NULL,
+            PRIMARY KEY (source, id)
+        ) STRICT, WITHOUT ROWID""",
+        "CREATE TABLE schedule (pipeline TEXT PRIMARY KEY, fired_at REAL NOT NULL) STRICT, WITHOUT ROWID",
+    ),
 )
 
 LATEST = len(MIGRATIONS)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from cicdctl.model import Attempt, Run, RunState, StageResult
+from cicdctl.model import Attempt, Run, RunState, StageResult, Verdict
 from cicdctl.store.changes import (
     UNFINISHED_VERDICTS,
     AttemptEnded,
@@ -66,12 +66,32 @@ def apply_change(connection: sqlite3.Connection, run: Run, change: Change) -> Ru
 def _change_run(connection: sqlite3.Connection, run: Run, change: RunChanged) -> Run:
     new = next_run(run, change)
     write_run(connection, new)
+    if new.state is not run.state:
+        _leave_queue(connection, new)
     if new.state is run.state:
         write_event(connection, run.number, "run_changed")
         return new
     detail = {"verdict": new.verdict, "reason": new.reason} if new.verdict else {}
     write_event(connection, run.number, _EVENT_OF_STATE.get(new.state, f"run_{new.state}"), detail=detail)
     return new
+
+
+def _leave_queue(connection: sqlite3.Connection, run: Run) -> None:
+    """A queued run that starts gives its place in the queue for a slot; one that ends gives up both."""
+    if run.state in (RunState.QUEUED, RunState.BLOCKED):
+        return
+    if run.state is not RunState.DONE:
+        connection.execute(
+            "INSERT OR IGNORE INTO group_slot (run, group_name) SELECT run, group_name FROM queue WHERE run = ?",
+            (run.number,),
+        )
+    else:
+        connection.execute("DELETE FROM group_slot WHERE run = ?", (run.number,))
+        if run.verdict is Verdict.PASSED:
+            connection.execute("UPDATE chain SET due = 1 WHERE run = ?", (run.number,))
+        else:
+            connection.execute("DELETE FROM chain WHERE run = ?", (run.number,))
+    connection.execute("DELETE FROM queue WHERE run = ?", (run.number,))
 
 
 def _change_stage(connection: sqlite3.Connection, run: Run, change: StageChanged) -> None:
