@@ -16,7 +16,9 @@ def shell_argv(commands: Sequence[str]) -> tuple[str, ...]:
     for command in commands:
         lines += [
             f"printf '%s\\n' {quote('$ ' + command.strip())}",
-            command,
+            # By itself, or a here-document whose end is misspelt would swallow the commands after it, and pass.
+            # The space is for bash, which would take a command that begins with "-" for an option.
+            f"eval {quote(' ' + command)}",
             'cicd_status=$?; [ "$cicd_status" -eq 0 ] || exit "$cicd_status"',
         ]
     return ("sh", "-c", "\n".join(lines))
