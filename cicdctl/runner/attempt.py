@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -78,7 +79,10 @@ def run_attempt(
         ended, log = _run_logged(site, request, number, place, control, tell, relative)
         return _outcome(request, attempt, ended, log, place.scratch)
     except (CicdError, OSError) as error:
-        return Outcome(attempt=replace(attempt, reason=describe(error), seconds=time.time() - started_at))
+        reason = describe(error)
+        if isinstance(error, OSError) and error.errno == errno.E2BIG:
+            reason = "its commands, or a variable it gets, are larger than the 128 KB that the system takes"
+        return Outcome(attempt=replace(attempt, reason=reason, seconds=time.time() - started_at))
 
 
 def _run_logged(
@@ -116,8 +120,10 @@ def _outcome(request: StageRequest, attempt: Attempt, ended: Exit, log: LogInfo,
     if verdict is Verdict.PASSED:
         try:
             outputs = _read_outputs(scratch.outputs, mask)
-        except (ValueError, OSError) as error:
+        except ValueError as error:
             verdict, reason = Verdict.FAILED, str(error)
+        except OSError as error:
+            verdict, reason = Verdict.FAILED, f"CICD_OUTPUT cannot be read: {error.strerror}"
     attempt = replace(
         attempt,
         verdict=verdict,

@@ -188,3 +188,15 @@ def test_configuration_without_end_is_refused(make_project):
     with (project.path / ".cicd.toml").open("wb") as file:
         file.truncate(1 << 40)
     assert "is larger than 256 KiB" in project.cicdctl("run", "build").fails(2).stderr
+
+
+def test_commands_larger_than_the_system_takes_are_told(make_project):
+    """What no shell can be started with is an error in words."""
+    ended = make_project(unit=": " + "x" * 140_000).cicdctl("run", "build").fails(3)
+    assert "its commands, or a variable it gets, are larger than the 128 KB that the system takes" in ended.stdout
+
+
+def test_output_file_that_is_gone_fails_the_stage(make_project):
+    """A stage that removes the file it may write to has failed, in words."""
+    ended = make_project(unit='rm "$CICD_OUTPUT"').cicdctl("run", "build").fails(1)
+    assert "CICD_OUTPUT cannot be read: No such file or directory" in ended.stdout
