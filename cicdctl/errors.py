@@ -47,6 +47,15 @@ class PluginError(CicdError):
     """A plugin did not load, or broke its contract."""
 
 
+class NotSent(CicdError):
+    """A notice did not arrive. It is tried again, not before `retry_after_s`; never again when `is_final`."""
+
+    def __init__(self, message: str, *, hint: str = "", retry_after_s: float = 0.0, is_final: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after_s = retry_after_s
+        self.is_final = is_final
+
+
 class StoreError(CicdError):
     """Saved results cannot be read or written."""
 

@@ -76,7 +76,11 @@ class MonitorKind(Kind, frozen=True, kw_only=True):
 
 
 class Notice(Value, frozen=True, kw_only=True):
-    """One message. Every text is masked already. `event` is one of `started passed failed broken fixed …`."""
+    """One message. Every text is masked already. `event` is one of `started passed failed broken fixed …`.
+
+    `id` is the same at each try. `at` is Unix seconds. `verdict` is how the run ended, None at its start;
+    `previous` how the one before did, of the same pipeline and ref. `failed` are the stages to blame.
+    """
 
     event: str
     title: str
@@ -84,19 +88,38 @@ class Notice(Value, frozen=True, kw_only=True):
     pipeline: str | None = None
     run: int | None = None
     url: str | None = None
+    id: str = ""
+    at: float = 0.0
+    project: str = ""
+    ref: str | None = None
+    commit: str | None = None
+    tree: str | None = None
+    verdict: str | None = None
+    previous: str | None = None
+    seconds: float = 0.0
+    failed: tuple[str, ...] = ()
 
 
 class Notifier(Protocol):
     """Something that tells people."""
 
     def send(self, notice: Notice) -> None:
-        """Send one notice within 10 s. What it raises is reported and tried again later; a run never waits for it."""
+        """Send one notice within 10 s, from a thread of its own; a run never waits for it.
+
+        What it raises is shown and tried again later; `NotSent` may say when, or that it is final.
+        """
 
 
 class NotifierKind(Kind, frozen=True, kw_only=True):
-    """A kind for `[notifiers.NAME]` or `uses = "NAME"` in it; `open(options)` is called once per process."""
+    """A kind for `[notifiers.NAME]` or `uses = "NAME"` in it; `open(options)` is called once per process.
+
+    `every_run`: it keeps a record, and is told of each run that starts or ends on a commit, whatever `on` says.
+    `uncommitted`: it is also told of runs of a working tree with changes that only its owner has.
+    """
 
     open: Callable[[Any], Notifier]
+    every_run: bool = False
+    uncommitted: bool = False
 
 
 class FixerKind(Kind, frozen=True, kw_only=True):

@@ -1,6 +1,6 @@
 """What a plugin may import: the mark for hooks, the values, the kinds and the errors. Nothing else is promised."""
 
-from cicdctl.errors import CicdError, ConfigError, GitError, PluginError, StoreError, UsageError
+from cicdctl.errors import CicdError, ConfigError, GitError, NotSent, PluginError, StoreError, UsageError
 from cicdctl.hookspecs import hookimpl
 from cicdctl.kinds import (
     Blobs,
@@ -67,6 +67,7 @@ __all__ = [
     "Monitor",
     "MonitorKind",
     "NoOptions",
+    "NotSent",
     "Notice",
     "Notifier",
     "NotifierKind",

@@ -16,9 +16,11 @@ from cicdctl.store.changes import Change
 from cicdctl.store.database import Database
 from cicdctl.store.database_errors import DiskFull
 from cicdctl.store.database_open import open_database, open_reader
-from cicdctl.store.documents import clean, decode, encode
+from cicdctl.store.documents import clean, decode
 from cicdctl.store.sqlite_changes import apply_change, read_run, write_event, write_run
 from cicdctl.store.sqlite_history import GreenFloor
+from cicdctl.store.sqlite_outbox import Outbox, write_news, write_transition
+from cicdctl.store.sqlite_queue import Queue, insert_run
 from cicdctl.store.state import StaleRunner
 
 _MOST_ROWS = 2**63 - 1
@@ -34,28 +36,21 @@ class OpenAttempt(Value, frozen=True, kw_only=True):
 
 
 class SqliteState:
-    """Keeps the contract of `StateStore`, and answers more questions than it must."""
+    """Keeps the contract of `StateStore`, and answers more questions than it must.
 
-    def __init__(self, database: Database) -> None:
+    `tells`: what starts and ends is written down as news too, for those who are to be notified.
+    """
+
+    def __init__(self, database: Database, *, tells: bool = False) -> None:
         self._database = database
+        self._tells = tells
+        self.outbox = Outbox(database)
+        self.queue = Queue(database, tells=tells)
 
     def begin(self, run: Run) -> Run:
         """See `StateStore.begin`."""
-        if (run.state is RunState.DONE) != (run.verdict is not None):
-            raise ValueError("a run has a verdict when it is done, and only then")
-        run = msgspec.structs.replace(run, number=0, epoch=1)
         with self._database.transaction() as connection:
-            number = connection.execute(
-                """INSERT INTO run (pipeline, commit_id, state, verdict, epoch, created_at, document)
-                   VALUES (?, ?, ?, ?, ?, ?, '')""",
-                (clean(run.pipeline), clean(run.commit), run.state, run.verdict, run.epoch, run.created_at),
-            ).lastrowid
-            assert number is not None
-            run = msgspec.structs.replace(run, number=number)
-            connection.execute("UPDATE run SET document = ? WHERE id = ?", (encode(run), number))
-            detail = {"pipeline": run.pipeline, "state": run.state, "trigger": run.trigger}
-            write_event(connection, number, "run_created", detail=detail)
-        return run
+            return insert_run(connection, run, tells=self._tells)
 
     def apply(self, changes: Sequence[Change], *, run: int, epoch: int) -> None:
         """See `StateStore.apply`."""
@@ -76,8 +71,17 @@ class SqliteState:
                 raise StaleRunner(
                     f"run #{run} was taken over by another runner", hint="this one stops; the other goes on"
                 )
+            before = current.state
             for change in changes:
                 current = apply_change(connection, current, change)
+            if self._tells:
+                write_transition(connection, before, current)
+
+    def tell(self, run: Run, event: str, text: str) -> None:
+        """Write down one more thing to tell of a run: `approval_needed`, `fix_proposed`, `escalated`."""
+        if self._tells:
+            with self._database.transaction() as connection:
+                write_news(connection, run, event, text)
 
     def runs(self, wanted: RunFilter) -> list[Run]:
         """See `StateStore.runs`."""
@@ -200,13 +204,13 @@ class SqliteState:
         self.close()
 
 
-def open_state(folder: Path, *, read_only: bool = False) -> SqliteState:
+def open_state(folder: Path, *, read_only: bool = False, tells: bool = False) -> SqliteState:
     """Open the state kept in `folder`, which is created when it is not there.
 
-    `read_only` creates nothing: a repository without state has no runs. Raises StoreError, see
-    `database_open.open_database`.
+    `read_only` creates nothing: a repository without state has no runs. `tells` as for `SqliteState`. Raises
+    StoreError, see `database_open.open_database`.
     """
-    return SqliteState(open_reader(folder) if read_only else open_database(folder))
+    return SqliteState(open_reader(folder) if read_only else open_database(folder), tells=tells)
 
 
 def _conditions(wanted: RunFilter) -> tuple[list[str], list[str | int]]:
