@@ -46,7 +46,7 @@ def _pinned_at(common_dir: Path, name: str) -> float:
 def _is_needed(project: Project, commit: str) -> bool:
     if not (project.repository.state_dir / "state.db").exists():
         return False
-    return any(run.commit == commit for run in project.state.runs(RunFilter(active=True, limit=10_000)))
+    return bool(project.state.runs(RunFilter(commit=commit, active=True, limit=1)))
 
 
 def check_commit(project: Project, run: Run) -> None:

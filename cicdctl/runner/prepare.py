@@ -70,7 +70,7 @@ def _prepare(
         project.warnings += restrictions(pipeline, network=network)
         pipeline = restrict(pipeline, network=network)
     branch, tag = branch_and_tag(ref)
-    base = commit.parents[0] if commit.parents else None
+    base = request.base or (commit.parents[0] if commit.parents else None)
     facts = Facts(branch=branch, tag=tag, changed=_changed(project, pipeline, commit, base))
     plan = make_plan(
         pipeline,

@@ -10,7 +10,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from cicdctl.errors import StoreError
-from cicdctl.model import Attempt, Run, RunFilter, RunState, RunSummary, StageResult, Verdict
+from cicdctl.model import Attempt, Run, RunState, RunSummary, StageResult, Verdict
 from cicdctl.project import Project
 from cicdctl.runner.pins import let_go, release_strays
 from cicdctl.runner.places import remove_scratch
@@ -30,7 +30,7 @@ def recover(project: Project) -> tuple[Run, ...]:
     if not (project.repository.state_dir / "state.db").exists():
         return ()
     ended = []
-    for run in project.state.runs(RunFilter(active=True, limit=1000)):
+    for run in project.state.queue.held():  # what waits in the queue is no orphan, however long it waits
         waiting = run.state in (RunState.QUEUED, RunState.BLOCKED)
         if waiting and time.time() - run.created_at < QUEUED_GRACE_S:
             continue

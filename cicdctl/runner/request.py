@@ -16,6 +16,7 @@ class RunRequest(Value, frozen=True, kw_only=True):
     `jobs` stages at once, 0 for one per core. `reuse_run` takes over what passed in that run of the same
     commit. `config_text` replaces the commit's own file, for commits that have none. `ref` is the branch or tag
     that the run is for when `revision` does not say so itself; `snapshot`: the commit is one of a working tree.
+    `base` is the commit that path conditions compare with, by default the first parent.
     What a user starts by hand is `trust`ed; a push, a poll or a hook asks `planning.trust_of`.
     """
 
@@ -35,13 +36,14 @@ class RunRequest(Value, frozen=True, kw_only=True):
     reuse_run: int | None = None
     config_text: str | None = None
     ref: str | None = None
+    base: str | None = None
     snapshot: bool = False
 
     @classmethod
     def of(cls, run: Run) -> RunRequest:
         """Return the request that a recorded run was made for."""
         fields = {"pipeline": run.pipeline, "revision": run.commit, "params": dict(run.params), "ref": run.ref}
-        fields |= {"trust": run.trust}
+        fields |= {"trust": run.trust, "base": run.base}
         return msgspec.convert({**run.options, **fields, "snapshot": run.snapshot}, cls)
 
     def options(self) -> dict[str, Any]:
