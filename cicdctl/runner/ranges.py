@@ -15,13 +15,16 @@ from cicdctl.runner.jobs import count_jobs
 from cicdctl.runner.prepare import Prepared, find_ref, prepare
 from cicdctl.runner.recovery import recover_and_tell, settle
 from cicdctl.runner.request import RunRequest
+from cicdctl.runner.signals import SignalsTo
 
 
 def run_range(project: Project, request: RunRequest) -> Iterator[Run]:
     """Yield each run as it ends, not in the order of the commits; they count as runs of the branch that `b` names.
 
     All are checked before the first begins; each is recorded when its runner starts, so that an interrupted range
-    leaves no run that waits for nobody. Raises UsageError for an empty range, and what `begin` raises.
+    leaves no run that waits for nobody. SIGTERM and SIGHUP end it like Ctrl-C.
+
+    Raises UsageError for an empty range, and what `begin` raises.
     """
     from cicdctl.process import run_children
 
@@ -42,14 +45,19 @@ def run_range(project: Project, request: RunRequest) -> Iterator[Run]:
         env=runner_environ(project.environ),
         at_once=at_once,
     )
-    try:
-        for place, _, output in children:
-            lines = output.decode("utf-8", "replace").strip().splitlines()
-            yield settle(project, runs[place], lines[-1] if lines else "its runner did not start").run
-    finally:
-        children.close()
-        for run in runs:
-            settle(project, run, "interrupted before it began")
+    with SignalsTo(_interrupt):
+        try:
+            for place, _, output in children:
+                lines = output.decode("utf-8", "replace").strip().splitlines()
+                yield settle(project, runs[place], lines[-1] if lines else "its runner did not start").run
+        finally:
+            children.close()
+            for run in runs:
+                settle(project, run, "interrupted before it began")
+
+
+def _interrupt(number: int) -> None:
+    raise KeyboardInterrupt
 
 
 def _begin_each(project: Project, prepared: Sequence[Prepared], runs: list[Run]) -> Iterator[Sequence[str]]:

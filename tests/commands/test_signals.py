@@ -8,6 +8,8 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 from cicdctl.project import Invocation, open_project
 from cicdctl.runner import RunRequest
 from cicdctl.runner.begin import begin
@@ -55,16 +57,17 @@ fingerprint = ["touch {tmp_path}/asked; sleep 1"]
     assert history(project)[0]["verdict"] == "cancelled"
 
 
-def test_broken_off_range_leaves_nothing_that_waits(make_project, tmp_path):
-    """Ctrl-C in a range of 6: what ran is cancelled, the others were never begun, and no commit stays pinned."""
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_broken_off_range_leaves_nothing_that_waits(make_project, tmp_path, number):
+    """A signal in a range of 6: what ran is cancelled, the others were never begun, and no commit stays pinned."""
     project = make_project(slow=f"touch {tmp_path}/started; sleep 60")
     first = project.git("rev-parse", "HEAD")
-    for number in range(6):
-        project.write("file", str(number))
-        project.commit(f"commit {number}")
+    for place in range(6):
+        project.write("file", str(place))
+        project.commit(f"commit {place}")
     process = project.start("run", "build", f"{first}..main", "--jobs", "2")
     wait_for((tmp_path / "started").exists)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     process.communicate(timeout=60)
     assert process.returncode == 130
     runs = history(project)
