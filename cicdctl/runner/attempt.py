@@ -104,7 +104,7 @@ def _run_logged(
         try:
             ended = _run_with_services(site, request, number, place, env, control, take)
         except ServiceFailed as error:
-            ended = Exit(exit_code=None, reason="lost", detail=str(error))
+            ended = Exit(exit_code=None, reason="lost", detail="; ".join(str(error).splitlines()))
         rest = masker.flush() if masker else b""
         if rest:
             log.write(rest)

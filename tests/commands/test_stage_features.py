@@ -40,7 +40,7 @@ run = "true"
 services = { db = { run = "echo cannot bind; exit 1", ready = "false" } }
 """
     shown = make_project(config).cicdctl("run", "build").fails(3).stdout
-    assert "unit  error" in shown and "cannot bind" in shown
+    assert "unit  error" in shown and "exit status 1; cannot bind" in shown
 
 
 def test_dependency_cache_is_kept_by_the_content_of_its_key(make_project):
