@@ -17,6 +17,8 @@ STREAM_ABOVE_BYTES = 64 << 20
 _MOST_ALTERNATES = 64
 _LISTINGS = 5
 _CHUNK_BYTES = 1 << 20
+# How much of a pack a bulk read keeps mapped behind it.
+_UNLOAD_BYTES = 16 << 20
 _Answer = TypeVar("_Answer")
 
 
@@ -84,30 +86,29 @@ class ObjectStore:
         """
         if not self._listed:
             self._list()
-        places: dict[Pack, list[tuple[int, str]]] = {}
-        elsewhere = []
-        for oid in dict.fromkeys(oids):
-            raw = bytes.fromhex(oid)
-            for pack in self._packs.values():
+        left = {bytes.fromhex(oid) for oid in oids}
+        places: list[tuple[Pack, list[tuple[int, bytes]]]] = []
+        for pack in self._packs.values():
+            try:
+                rows = pack.find_many(left)
+            except (FileNotFoundError, DamagedPack):
+                continue
+            left.difference_update(raw for _, raw in rows)
+            places.append((pack, rows))
+        for pack, rows in places:
+            unloaded = 0
+            for offset, raw in rows:
                 try:
-                    offset = pack.find(raw)
-                except (FileNotFoundError, DamagedPack):
-                    continue
-                if offset is not None:
-                    places.setdefault(pack, []).append((offset, oid))
-                    break
-            else:
-                elsewhere.append(oid)
-        for pack, rows in places.items():
-            rows.sort()
-            for offset, oid in rows:
-                try:
-                    yield oid, pack.read(offset)[1]
+                    data = pack.read(offset)[1]
                 except (FileNotFoundError, DamagedPack, DamagedDelta):
                     # gc was faster, or the pack is damaged: another store may hold it.
-                    yield oid, self.read(oid)[1]
-        for oid in sorted(elsewhere):
-            yield oid, self.read(oid)[1]
+                    data = self.read(raw.hex())[1]
+                yield raw.hex(), data
+                if offset - unloaded > _UNLOAD_BYTES:
+                    pack.let_go(unloaded := offset)
+            pack.let_go()
+        for raw in sorted(left):
+            yield raw.hex(), self.read(raw.hex())[1]
 
     def with_prefix(self, prefix: str) -> list[str]:
         """Give each id that begins with `prefix` (four or more hexadecimal digits), sorted."""

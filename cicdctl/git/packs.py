@@ -7,7 +7,7 @@ import os
 import struct
 import zlib
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from cicdctl.errors import GitError
@@ -21,6 +21,10 @@ BASE_CACHE_BYTES = 64 << 20
 # Below this size a bomb inflates to 66 MB at most, so the one-call inflate is safe.
 _QUICK_INFLATE_BYTES = 64 << 10
 _CHUNK_BYTES = 1 << 20
+# Pages of a file that is mapped for reading come back when they are read again.
+_UNLOAD: int | None = getattr(mmap, "MADV_DONTNEED", None)
+# So many times the entries wanted a pack may have for `find_many` to look at each name.
+_SCAN_FACTOR = 8
 
 
 class DamagedPack(Exception):
@@ -41,6 +45,7 @@ class Pack:
         # The oldest of a plain dict is found only after every removed place before it.
         self._bases: OrderedDict[int, tuple[int, bytes]] = OrderedDict()
         self._bases_bytes = 0
+        self._has_deltas = False  # until one is met nothing is kept as a base
 
     def find(self, raw: bytes) -> int | None:
         """Give the offset of the entry named `raw`, or None."""
@@ -60,6 +65,19 @@ class Pack:
             else:
                 return self._offset(index, middle)
         return None
+
+    def find_many(self, wanted: Collection[bytes]) -> list[tuple[int, bytes]]:
+        """Give (offset, raw id) of those of a set of ids that are here, by offset."""
+        index = self._index or self._open_index()
+        count, width = self._fanout[255], self._hash_bytes
+        if self._name_skip or count > _SCAN_FACTOR * len(wanted):
+            places = ((self.find(raw), raw) for raw in wanted)
+            return sorted((offset, raw) for offset, raw in places if offset is not None)
+        # One look at every name is cheaper than a search for each that is wanted.
+        names = index[self._names_at : self._names_at + count * width]
+        starts = range(0, len(names), width)
+        rows = [(at // width, name) for at in starts if (name := names[at : at + width]) in wanted]
+        return sorted((self._offset(index, row), name) for row, name in rows)
 
     def names_with_prefix(self, prefix_hex: str) -> Iterator[str]:
         """Yield each id that begins with these (two or more) hexadecimal digits."""
@@ -144,7 +162,9 @@ class Pack:
             if found is not None:
                 kind, data = found
                 break
-        if found is None:
+        if chain:
+            self._has_deltas = True
+        if found is None and self._has_deltas:
             self._remember(at, kind, data)
         for at, delta in reversed(chain):
             data = apply_delta(data, delta)
@@ -252,6 +272,13 @@ class Pack:
         if len(data) != size:
             raise DamagedPack(f"{self.index_path}: entry has another size than declared")
         return data
+
+    def let_go(self, end: int | None = None) -> None:
+        """Unload what was read of the pack before the offset `end` (None: all): it counts as our memory."""
+        if self._pack is not None and _UNLOAD is not None:
+            size = len(self._pack) if end is None else end // mmap.PAGESIZE * mmap.PAGESIZE
+            if size:
+                self._pack.madvise(_UNLOAD, 0, size)
 
     def close(self) -> None:
         """Unmap both files."""

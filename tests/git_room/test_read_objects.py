@@ -7,6 +7,7 @@ import hashlib
 import os
 import random
 import zlib
+from pathlib import Path
 
 import pytest
 
@@ -185,3 +186,40 @@ def test_reading_switches_to_rust_after_many_deltas(make_git, monkeypatch):
     with open_repository(git.path) as repository:
         assert_all_equal(git, repository)
     assert deltas._fast is not None
+
+
+def resident_bytes() -> int:
+    fields = Path("/proc/self/statm").read_text("ascii").split()
+    return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_a_bulk_read_leaves_no_pack_in_memory(make_git):
+    """Neither its pages nor contents that are no base of anything."""
+    git = make_git()
+    for number in range(12):
+        git.write(f"f{number}", random.Random(number).randbytes(2 << 20))
+    git.run("config", "core.compression", "0")
+    commit = git.commit()
+    git.run("repack", "-adq")
+    with open_repository(git.path) as repository:
+        oids = [entry.oid for entry in repository.walk(repository.tree_of(commit))]
+        before = resident_bytes()
+        assert sum(len(data) for _, data in repository.read_blobs(oids)) == 24 << 20
+        assert resident_bytes() - before < 8 << 20
+        # Pages come back when they are asked for.
+        assert sum(len(data) for _, data in repository.read_blobs(reversed(oids))) == 24 << 20
+
+
+@pytest.mark.parametrize("wanted", [1, 30, 300])
+def test_few_and_many_of_a_pack_are_found(make_git, wanted):
+    git = make_git()
+    for number in range(300):
+        git.write(f"f{number}", f"{number}\n")
+    commit = git.commit()
+    git.run("repack", "-adq")
+    git.write("loose", "loose\n")
+    loose = git.text("hash-object", "-w", "loose")
+    with open_repository(git.path) as repository:
+        entries = [entry for entry in repository.walk(repository.tree_of(commit))][:wanted]
+        found = dict(repository.read_blobs([*(entry.oid for entry in entries), loose]))
+    assert found == {**{entry.oid: entry.path[1:] + b"\n" for entry in entries}, loose: b"loose\n"}
