@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,14 +15,6 @@ STAGE = 0x3000
 LENGTH = 0x0FFF
 SKIP_WORKTREE = 0x4000
 INTENT_TO_ADD = 0x2000
-# An entry is filled up with 1 to 8 NULs to a multiple of 8, so the end of its path says how many there are.
-FILLED = {
-    20: rb"(?:\0\0|[^\0]\0|[^\0]{2}\0{8}|[^\0]{3}\0{7}|[^\0]{4}\0{6}|[^\0]{5}\0{5}|[^\0]{6}\0{4}|[^\0]{7}\0{3})",
-    32: rb"(?:\0{6}|[^\0]\0{5}|[^\0]{2}\0{4}|[^\0]{3}\0{3}|[^\0]{4}\0{2}|[^\0]{5}\0|[^\0]{6}\0{8}|[^\0]{7}\0{7})",
-}
-_ENTRIES = {
-    size: re.compile(rb"(.{%d})((?:[^\0]{8})*+%s)" % (42 + size, filled), re.DOTALL) for size, filled in FILLED.items()
-}
 _MOST_BYTES = 1 << 30
 
 
@@ -91,22 +82,25 @@ _Parsed = tuple[dict[bytes, bytes], list[tuple[bytes, int, int]], int]
 
 
 def _parse_quickly(data: bytes, count: int, hash_bytes: int) -> _Parsed | None:
-    """Parse entries of version 2 with one expression; None when they need the slow way."""
-    rows = _ENTRIES[hash_bytes].findall(data, 12)[:count]
-    entries = {name.rstrip(b"\0"): head for head, name in rows}
-    at = 12 + (42 + hash_bytes) * len(rows) + sum([len(name) for _, name in rows])
-    # Matches that skip bytes, or an end that is no entry's: something else than plain entries.
-    end = 40 + hash_bytes
-    if len(entries) != count or at > len(data) - hash_bytes or not _is_part(data, at, hash_bytes):
-        return None
-    # Flags beside the length of the name are rare.
-    odd = [(name, head[end] << 8, 0) for name, head in entries.items() if head[end] > 0x0F]
-    return (entries, odd, at) if not any(flags & EXTENDED for _, flags, _ in odd) else None
-
-
-def _is_part(data: bytes, at: int, hash_bytes: int) -> bool:
-    left = len(data) - hash_bytes - at
-    return left == 0 or (left >= 8 and data[at : at + 4].isalpha() and data[at : at + 4].isascii())
+    """Parse entries of version 2; None when they need the slow way, which finds out what is wrong."""
+    entries: dict[bytes, bytes] = {}
+    odd: list[tuple[bytes, int, int]] = []
+    at, size, last, find = 12, WORDS_BYTES + hash_bytes, len(data) - hash_bytes, data.find
+    for _ in range(count):
+        stop = find(b"\0", at + size + 2, last)
+        if stop < 0:
+            return None
+        name = data[at + size + 2 : stop]
+        entries[name] = data[at : at + size]
+        # Flags beside the length of the name are rare.
+        if data[at + size] > LENGTH >> 8:
+            flags = data[at + size] << 8
+            if flags & EXTENDED:
+                return None
+            odd.append((name, flags, 0))
+        # NULs fill an entry up to a multiple of eight bytes.
+        at += (stop - at + 8) & ~7
+    return (entries, odd, at) if at <= last else None
 
 
 def _parse_slowly(data: bytes, count: int, hash_bytes: int, version: int) -> _Parsed:

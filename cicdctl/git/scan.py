@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import struct
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,10 +14,14 @@ from cicdctl.git.checkout import Written, change_files
 from cicdctl.git.folders import FOLDER_FLAGS, FOLDER_MODE, Folders, Trash, allow_owner, split_path
 from cicdctl.git.repository import Repository
 from cicdctl.git.trees import FILE, LINK, MODULE, PROGRAM
-from cicdctl.git.worktree_index import WorktreeIndex, stat_words
+from cicdctl.git.worktree_index import WorktreeIndex
 
 # What we wrote, as the file system says it and as git does; any other mode is a change.
 _PLAIN_MODES = {0o100644: FILE, 0o100755: PROGRAM, 0o120777: LINK}
+# The stat words of a head that are compared. The other four (mtime, owner, group) cannot change without ctime.
+_WORDS = struct.Struct(">II8xIII8xI").unpack_from
+_BILLION = 1_000_000_000
+_LOW = 0xFFFFFFFF
 # Third byte of the mode word of a submodule's entry.
 _MODULE_BYTE = MODULE >> 8
 
@@ -34,7 +39,7 @@ class Leftovers(NamedTuple):
 
 
 def scan(root: Path, index: WorktreeIndex) -> Leftovers:
-    """Compare every file with the ten stat words of its index entry, and find what is not in the index.
+    """Compare every file with the stat words of its index entry, and find what is not in the index.
 
     Permissions of tracked folders are put back on the way. Nobody else may use the worktree meanwhile.
     Raises OSError when `root` is no folder any more.
@@ -80,7 +85,7 @@ class _Scan:
         if os.fstat(at).st_mode & 0o7777 != FOLDER_MODE:
             os.fchmod(at, FOLDER_MODE)
         below: list[bytes] = []
-        entry_of, saw = self.entries.get, self.seen.append
+        entry_of, saw, words_of, mode_of = self.entries.get, self.seen.append, _WORDS, _PLAIN_MODES.get
         encoding, errors = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
         with os.scandir(at) as rows:
             for row in rows:
@@ -93,7 +98,14 @@ class _Scan:
                         self._look_at_module(at, name, path)
                         continue
                     found = row.stat(follow_symlinks=False)
-                    if stat_words(found, _PLAIN_MODES.get(found.st_mode, 0)) != head[:40]:
+                    seconds, ns, device, inode, mode, size = words_of(head)
+                    if (
+                        seconds * _BILLION + ns != found.st_ctime_ns
+                        or inode != found.st_ino & _LOW
+                        or mode != mode_of(found.st_mode)
+                        or size != found.st_size & _LOW
+                        or device != found.st_dev & _LOW
+                    ):
                         self.changed.append(path)
                 elif path in self.folders and row.is_dir(follow_symlinks=False):
                     below.append(name)

@@ -15,7 +15,8 @@ from cicdctl.git.trees import FILE, LINK, MODULE, PROGRAM
 if TYPE_CHECKING:
     from cicdctl.git.repository import Repository
 
-_WORDS = struct.Struct(">10I").unpack_from
+# All stat words but the device, whose number may change when the machine starts.
+_WORDS = struct.Struct(">4I4x5I").unpack_from
 _BILLION = 1_000_000_000
 _LOW = 0xFFFFFFFF
 # Every mode of a file that git writes as 644 or 755, and of a link.
@@ -60,7 +61,7 @@ class _Scanner:
         self._folders: set[bytes] | None = None
         self._modes = {mode: self._mode(mode) for mode in _USUAL_MODES}
         # An entry as young as the index itself may have been changed since without any word telling.
-        self._stamp = divmod(index.stamp_ns, _BILLION)
+        self._stamp = index.stamp_ns
 
     def look_into(
         self, folder: bytes, prefix: bytes, rules: IgnoreRules, ignored: bool
@@ -87,17 +88,18 @@ class _Scanner:
             entry = take(path, None)
             if entry is not None:
                 found = row.stat(follow_symlinks=False)
-                words = words_of(entry)
+                changed_s, changed_ns, modified_s, modified_ns, inode, mode, uid, gid, size = words_of(entry)
+                modified = modified_s * _BILLION + modified_ns
                 # One long comparison in this loop and not a function: it runs for every tracked file.
                 if (
-                    words[2] * _BILLION + words[3] == found.st_mtime_ns
-                    and words[0] * _BILLION + words[1] == found.st_ctime_ns
-                    and words[9] == found.st_size & _LOW
-                    and words[5] == found.st_ino & _LOW
-                    and words[6] == modes.get(found.st_mode)
-                    and words[7] == found.st_uid
-                    and words[8] == found.st_gid
-                    and words[2:4] < stamp
+                    modified == found.st_mtime_ns
+                    and modified < stamp
+                    and changed_s * _BILLION + changed_ns == found.st_ctime_ns
+                    and size == found.st_size & _LOW
+                    and inode == found.st_ino & _LOW
+                    and mode == modes.get(found.st_mode)
+                    and uid == found.st_uid
+                    and gid == found.st_gid
                 ):
                     continue
                 if self._is_no_folder(path, entry, row, found):

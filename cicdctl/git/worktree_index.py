@@ -9,17 +9,10 @@ import struct
 from collections.abc import Iterable, Mapping
 
 from cicdctl.errors import GitError
-from cicdctl.git.index_file import FILLED
 
 _pack_words = struct.Struct(">10I").pack
 NO_WORDS = bytes(24)
 
-# Head of an entry (stat words, object id), flags, path with exactly the NULs that fill it up: the next entry
-# may begin with NULs too. The count in the header is checked against what is found.
-_ENTRIES = {
-    size: re.compile(rb"(.{%d})..((?:[^\0]{8})*+%s)" % (40 + size, filled), re.DOTALL)
-    for size, filled in FILLED.items()
-}
 _TREES = {size: re.compile(rb"([^\0]*)\0(-?\d+) (\d+)\n(.{%d})" % size, re.DOTALL) for size in (20, 32)}
 
 
@@ -62,12 +55,23 @@ class WorktreeIndex:
         Raises GitError when the bytes are no index we wrote.
         """
         if self._entries is None:
-            end = _tree_start(self.data, self.id_bytes)
-            found = _ENTRIES[self.id_bytes].findall(self.data, 12, end)
-            if len(found) != struct.unpack_from(">I", self.data, 8)[0] or self.data[:8] != b"DIRC\0\0\0\2":
-                raise GitError("the index of a worktree is damaged")
-            self._entries = {path.rstrip(b"\0"): head for head, path in found}
+            self._entries = self._parse()
         return self._entries
+
+    def _parse(self) -> dict[bytes, bytes]:
+        data, at, end = self.data, 12, _tree_start(self.data, self.id_bytes)
+        size, find = 40 + self.id_bytes, data.find
+        found: dict[bytes, bytes] = {}
+        while at < end:
+            # Head (stat words, object id), two bytes of flags, the path, NULs up to a multiple of eight bytes.
+            stop = find(b"\0", at + size + 2, end)
+            if stop < 0:
+                break
+            found[data[at + size + 2 : stop]] = data[at : at + size]
+            at += (stop - at + 8) & ~7
+        if at != end or len(found) != struct.unpack_from(">I", data, 8)[0] or data[:8] != b"DIRC\0\0\0\2":
+            raise GitError("the index of a worktree is damaged")
+        return found
 
     def trees(self) -> dict[bytes, bytes]:
         """Each folder ("" is the root) with the id of its tree, from the TREE part."""
