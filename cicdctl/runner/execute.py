@@ -85,7 +85,7 @@ class Runner:
             self._change(state=RunState.STARTING, started_at=time.time(), stage_names=self._run.stage_names)
             self._announce("cicdctl_run_started", run=self._run, plan=self._prepared.plan)
             reach("run-started")
-            with SignalsTo(lambda number: self._inbox.put(("", "signal", {"number": number}))):
+            with SignalsTo(self._note_signal):
                 self._loop()
             self._change(state=RunState.FINISHING)
             self._recorder.flush()
@@ -117,13 +117,8 @@ class Runner:
 
     def _start_what_may(self) -> None:
         while (planned := self._schedule.take()) is not None:
-            while not self._inbox.empty():
-                self._take_in(*self._inbox.get())
             self._look_at_the_clock()
-            refusal = self._refusal(planned)
-            if refusal is not None:
-                self._finish(refusal[0], blocks=refusal[1])
-            elif not self._start(planned):
+            if not self._is_refused(planned) and not self._start(planned):
                 return
 
     def _look_at_the_clock(self) -> None:
@@ -138,6 +133,15 @@ class Runner:
             reason = self._project.state.cancel_reason(self._run.number)
             if reason is not None:
                 self._cancel_all(reason)
+
+    def _is_refused(self, planned: PlannedStage) -> bool:
+        """Take in what has happened; finish a stage that must not start any more."""
+        while not self._inbox.empty():
+            self._take_in(*self._inbox.get())
+        refusal = self._refusal(planned)
+        if refusal is not None:
+            self._finish(refusal[0], blocks=refusal[1])
+        return refusal is not None
 
     def _refusal(self, planned: PlannedStage) -> tuple[StageResult, bool] | None:
         skip = self._prepared.plan.skip
@@ -164,6 +168,8 @@ class Runner:
                     self._make_again(planned, lost)
                 return True
         except (CicdError, OSError) as error:
+            if self._is_refused(planned):
+                return True  # a signal may have ended what was asked for its key
             known = StageResult(stage=planned.id, verdict=Verdict.ERROR, reason=describe(error))
         if known is None:
             self._missed = self._missed or planned.id
@@ -275,6 +281,11 @@ class Runner:
         if self._schedule.broken_by == result.stage and not self._prepared.request.keep_going:
             for _, _, execution in self._flying.values():
                 execution.cancel(f'"{result.stage}" failed')
+
+    def _note_signal(self, number: int) -> None:
+        """Called in the middle of anything: takes no lock, decides nothing."""
+        self._inbox.put(("", "signal", {"number": number}))
+        self._keys.interrupt(f"{signal.Signals(number).name} received")
 
     def _take_signal(self, number: int) -> None:
         self._signals += 1

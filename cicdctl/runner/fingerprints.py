@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cicdctl.errors import CicdError, StoreError, describe
 from cicdctl.model import Run, Stage
 from cicdctl.project import Project
 from cicdctl.runner.places import remove_scratch
 from cicdctl.runner.sandboxes import needs_sandbox, sandbox_of
+
+if TYPE_CHECKING:
+    from cicdctl.process import Control
 
 LIMIT_S = 60.0
 MAX_BYTES = 65_536
@@ -22,6 +26,14 @@ class Fingerprints:
         self._project = project
         self._run = run
         self._known: dict[tuple[str, ...], str] = {}
+        self._asking: Control | None = None
+        self._interrupted: str | None = None
+
+    def interrupt(self, reason: str) -> None:
+        """Ask nothing more, and end what is being asked within a second. Takes no lock, for a signal handler."""
+        self._interrupted = reason
+        if self._asking is not None:
+            self._asking.reason = reason
 
     def ask(self, command: str, stage: Stage, env: Mapping[str, str]) -> str:
         """Run a command in an empty folder, sandboxed where the stage is; return its status and output.
@@ -51,7 +63,10 @@ class Fingerprints:
     def _run_in(self, folder: Path, command: str, stage: Stage, env: Mapping[str, str]) -> str:
         from cicdctl.process import Control, ProcessSpec, build_environment, run_process
 
-        project, control, output = self._project, Control(), bytearray()
+        project, output = self._project, bytearray()
+        self._asking = control = Control()
+        if self._interrupted is not None:
+            raise StoreError(self._interrupted)
         paths = tuple(Path(path) for path in project.settings.orchestrator.sandbox_paths)
 
         def take(chunk: bytes) -> None:

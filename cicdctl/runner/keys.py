@@ -72,5 +72,9 @@ class KeyMaker:
         )
         return Identity(key=key, components=components, commands=resolved.run, env={**variables, **declared})
 
+    def interrupt(self, reason: str) -> None:
+        """Ask no tool any more, and end the one that is being asked; for a signal handler."""
+        self._fingerprints.interrupt(reason)
+
     def _digest(self, secret: str) -> str:
         return hmac.new(self._project.host_key, secret.encode("utf-8", "surrogateescape"), sha256).hexdigest()

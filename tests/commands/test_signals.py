@@ -41,11 +41,11 @@ def test_hangup_does_not_end_a_run_under_nohup(make_project, tmp_path):
 
 
 def test_signal_while_no_stage_runs_is_heeded(make_project, tmp_path):
-    """Ctrl-C while a fingerprint command is asked: no stage starts after it."""
+    """Ctrl-C while a fingerprint command is asked: it is ended, and no stage starts after it."""
     config = f"""
 [pipelines.build.stages.one]
 run = "touch {tmp_path}/ran"
-fingerprint = ["touch {tmp_path}/asked; sleep 1"]
+fingerprint = ["touch {tmp_path}/asked; sleep 50"]
 """
     project = make_project(config)
     process = project.start("run", "build")
