@@ -274,7 +274,10 @@ class Pack:
         return data
 
     def let_go(self, end: int | None = None) -> None:
-        """Unload what was read of the pack before the offset `end` (None: all): it counts as our memory."""
+        """Unload what was read of the pack before the offset `end`: it counts as our memory. None: all, bases too."""
+        if end is None:
+            self._bases.clear()
+            self._bases_bytes = 0
         if self._pack is not None and _UNLOAD is not None:
             size = len(self._pack) if end is None else end // mmap.PAGESIZE * mmap.PAGESIZE
             if size:
