@@ -200,3 +200,42 @@ def test_output_file_that_is_gone_fails_the_stage(make_project):
     """A stage that removes the file it may write to has failed, in words."""
     ended = make_project(unit='rm "$CICD_OUTPUT"').cicdctl("run", "build").fails(1)
     assert "CICD_OUTPUT cannot be read: No such file or directory" in ended.stdout
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+def test_read_only_cache_costs_one_warning(make_project, tmp_path):
+    """A cache folder nobody may write to: the run goes on elsewhere, says so once, and the cache is as it was."""
+    project = make_project(unit="echo again")
+    project.cicdctl("run", "build").passes()
+    cache = tmp_path / "cache"
+    subprocess.run(["mount", "--bind", str(cache), str(cache)], check=True)
+    subprocess.run(["mount", "-o", "remount,ro,bind", str(cache)], check=True)
+    try:
+        ran = project.cicdctl("run", "build").passes()
+        assert ran.stderr.count("warning") == 1 and "this run is not remembered" in ran.stderr
+        assert "unit  passed" in ran.stdout
+    finally:
+        subprocess.run(["umount", "-l", str(cache)], check=True)
+    assert "unit  cached     from #1" in project.cicdctl("run", "build").passes().stdout
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small file system needs root")
+def test_state_on_a_full_disk_loses_nothing(make_project, tmp_path):
+    """The state's disk fills up in the middle of a run: it is refused as an error, and the next command tells it."""
+    project = make_project(unit="true")
+    state = project.path / ".git/cicdctl"
+    state.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(state)], check=True)
+    try:
+        project.write(".git/cicdctl/config.toml", "[orchestrator]\nmin_free = 1\n")
+        project.cicdctl("run", "build").passes()
+        project.write(".cicd.toml", "[pipelines.build.stages]\nunit = 'head -c 9000000 /dev/zero; sleep 1'\n")
+        full = project.cicdctl("run", "build").fails(3)
+        assert "disk is full" in full.stderr and "cicdctl cache gc" in full.stderr
+        (state / "logs/2/unit.1.log").unlink()
+        runs = json.loads(project.cicdctl("history", "--json").passes().stdout)["runs"]
+        assert [(run["number"], run["verdict"]) for run in runs][1] == (1, "passed")
+        assert runs[0]["verdict"] in ("interrupted", "error")
+        project.cicdctl("state", "check").passes()
+    finally:
+        subprocess.run(["umount", "-l", str(state)], check=True)
