@@ -47,6 +47,7 @@ class Project:
         self.repository = repository
         self.plugins = plugins
         self.warnings: list[str] = []
+        self.starts_sender = True  # false in the process that sends
         self._temporary: TemporaryDirectory[str] | None = None
 
     def __enter__(self) -> Project:
@@ -58,6 +59,7 @@ class Project:
     def close(self) -> None:
         """Close what was opened, after the last warnings are told."""
         self.tell_warnings()
+        self._start_sender()
         for name in ("state", "cache", "blobs"):
             part = self.__dict__.pop(name, None)
             if part is not None:
@@ -66,6 +68,24 @@ class Project:
         self.repository.close()
         if self._temporary is not None:
             self._temporary.cleanup()
+
+    def _start_sender(self) -> None:
+        """See to it that somebody tells what is to be told; nobody waits for it."""
+        state = self.__dict__.get("state")
+        if state is None or not self.starts_sender or not self._notifies:
+            return
+        from cicdctl.sending import start_sender
+
+        folder = self.repository.work_tree or self.repository.git_dir
+        config_file = self.invocation.config_file
+        try:
+            start_sender(state, self.state_folder, directory=folder, config_file=config_file, environ=self.environ)
+        except (StoreError, OSError) as error:
+            self.warn(f"nobody is told yet: {error}")
+
+    @property
+    def _notifies(self) -> bool:
+        return any(notifier.enabled for notifier in self.settings.notifiers)
 
     @property
     def environ(self) -> Mapping[str, str]:
@@ -242,7 +262,7 @@ class Project:
         backend = self.settings.orchestrator.persistence.backend
         if backend not in ("disk", "sqlite"):
             raise NotAvailable(f'persistence.backend = "{backend}"', hint='use "disk", or install a plugin for it')
-        return open_state(self.state_folder)
+        return open_state(self.state_folder, tells=self._notifies)
 
     @cached_property
     def blobs(self) -> BlobStore:

@@ -146,11 +146,11 @@ def environment_is_unchanged() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def no_process_is_left(tmp_path: Path) -> Iterator[None]:
-    """No process may outlive the test that started it. A detached runner that tidies up gets a moment for it."""
+    """No process may outlive the test that started it. A detached runner or sender that tidies up gets a moment for it."""
     yield
     end = time.monotonic() + 5.0
     while (left := marked_processes(str(tmp_path).encode())) and time.monotonic() < end:
-        if not all(" _runner " in command for command in left):
+        if not all(" _runner " in command or " _notify" in command for command in left):
             break
         time.sleep(0.05)
     assert not left, f"processes outlived the test: {left}"

@@ -16,6 +16,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "shell": ("shell", "Open a shell in a fresh copy of what a stage saw."),
     "bisect": ("bisect", "Find the commit that broke a stage."),
     "workflow": ("workflow", "Run Python workflows that plugins provide."),
+    "notify": ("notify", "Tell people and forges what became of runs."),
     "config": ("config", "Check and show the configuration."),
     "cache": ("cache", "Look at the cache, and make room."),
     "state": ("state", "Check the state, back it up, put it back."),
@@ -24,5 +25,6 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("doctor", "Check this machine and this repository."),
 }
 HIDDEN: dict[str, tuple[str, str]] = {
+    "_notify": ("sender", "Send the notices that wait."),
     "_runner": ("runner", "Carry out a run that is queued."),
 }

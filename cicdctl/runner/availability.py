@@ -34,8 +34,6 @@ def list_ignored(config: Config, pipeline: Pipeline) -> Iterator[str]:
         yield f"pipelines.{pipeline.name}.concurrency is not available yet: this run waits for no other"
     if config.fixers:
         yield "fixers are not available yet: a failure is only reported"
-    if config.notifiers:
-        yield "notifiers are not available yet: nobody is told but you"
     if orchestrator.optimization.thorough_health_checks:
         yield "optimization.thorough_health_checks is not available yet: only `cicdctl doctor` checks"
     if orchestrator.failure_handling.pause_on_failure:

@@ -1,0 +1,34 @@
+"""Starts the process that tells people and forges; whoever ends a run does not wait for it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from cicdctl.store import SqliteState, is_locked
+
+
+def lock_path(state_folder: Path) -> Path:
+    """Return the lock that the one process holds which sends."""
+    return state_folder / "locks" / "notify.lock"
+
+
+def start_sender(
+    state: SqliteState, state_folder: Path, *, directory: Path, config_file: Path | None, environ: Mapping[str, str]
+) -> bool:
+    """Start the sender when something is due and nobody sends it yet. Raises StoreError."""
+    due_at = state.outbox.next_due_at()
+    if due_at is None or due_at > time.time() or is_locked(lock_path(state_folder)):
+        return False
+    from cicdctl.process import start_detached
+
+    config = () if config_file is None else ("--config", str(config_file.absolute()))
+    start_detached(
+        (sys.executable, "-P", "-m", "cicdctl", "-C", str(directory), *config, "_notify"),
+        cwd=state_folder,
+        env={name: value for name, value in environ.items() if not name.startswith("GIT_")},
+        log=state_folder / "notify.log",
+    )
+    return True
