@@ -9,7 +9,7 @@ from typing import Any
 from cicdctl.errors import CicdError
 from cicdctl.model import RunFilter
 from cicdctl.project import Project
-from cicdctl.store import keep_state
+from cicdctl.store import keep_state, lock
 
 KEEP_RUNS = 1_000
 EVERY_S = 24 * 3600.0
@@ -30,17 +30,21 @@ def collect_garbage(project: Project, *, dry_run: bool) -> Any:
 def _drop_traces(project: Project) -> None:
     """Remove logs and locks of runs that the state has forgotten, also when whoever pruned it was killed."""
     latest = project.state.runs(RunFilter(limit=1))
-    if not latest:
-        return
-    for path in (*project.state_folder.glob("logs/*"), *project.state_folder.glob("locks/run-*.lock")):
-        number = path.name.removeprefix("run-").removesuffix(".lock")
-        # Later ones may have begun meanwhile.
-        if not number.isdigit() or int(number) >= latest[0].number or project.state.load(int(number)) is not None:
-            continue
-        if path.suffix:
-            path.unlink(missing_ok=True)
-        else:
-            rmtree(path, ignore_errors=True)
+    for folder, start in (("logs", ""), ("locks", "run-")):
+        for path in (project.state_folder / folder).glob(f"{start}*"):
+            number = path.stem.removeprefix(start)
+            # Later ones may have begun meanwhile.
+            if not latest or not number.isdigit() or int(number) >= latest[0].number:
+                continue
+            if project.state.load(int(number)) is None:
+                path.unlink(missing_ok=True) if path.suffix else rmtree(path, ignore_errors=True)
+    for path in (project.state_folder / "locks").glob("worktree-*.lock"):
+        # Cache folders vanish, and some last for one run only.
+        if not (project.cache_folder / "slots" / path.stem.removeprefix("worktree-")).exists():
+            held = lock(path, blocking=False)
+            if held is not None:
+                with held:
+                    path.unlink(missing_ok=True)
 
 
 def keep_house(project: Project) -> None:
