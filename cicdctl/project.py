@@ -47,6 +47,8 @@ class Project:
         self.repository = repository
         self.plugins = plugins
         self.warnings: list[str] = []
+        self.mask: Callable[[str], str] = str  # takes the secrets of a run out of whatever is told
+        self._told: set[str] = set()
         self.starts_sender = True  # false in the process that sends
         self._temporary: TemporaryDirectory[str] | None = None
 
@@ -319,8 +321,11 @@ class Project:
             self.warn(text)
 
     def warn(self, text: str) -> None:
-        """Tell people something that changes no verdict."""
-        self.plugins.announce("cicdctl_warning", text=text)
+        """Tell people something that changes no verdict; the same words only once."""
+        text = self.mask(text)
+        if text not in self._told:
+            self._told.add(text)
+            self.plugins.announce("cicdctl_warning", text=text)
 
 
 def open_project(invocation: Invocation, *, trace: Callable[[str], object] | None = None) -> Project:

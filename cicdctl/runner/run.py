@@ -64,6 +64,10 @@ def execute_run(project: Project, begun: Begun) -> RunSummary:
         fresh = project.state.load(run.number)
         if fresh is None or fresh.run.state is not RunState.QUEUED or fresh.run.epoch != run.epoch:
             raise StoreError(f"run #{run.number} was ended before it began", hint=f"cicdctl show {run.number}")
+        if begun.secrets:
+            from cicdctl.masking import Masker
+
+            project.mask = Masker(begun.secrets).text
         runner = Runner(project, begun)
         try:
             summary = runner.execute()

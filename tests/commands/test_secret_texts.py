@@ -85,3 +85,11 @@ def test_output_file_that_became_a_link_is_not_read(make_project, tmp_path):
     project = make_project(one=f'ln -sf {tmp_path}/foreign "$CICD_OUTPUT"; rm "$CICD_SUMMARY"; mkfifo "$CICD_SUMMARY"')
     ran = project.cicdctl("run", "build").fails(1)
     assert "STOLEN" not in everywhere(project, ran)
+
+
+def test_warnings_about_what_a_stage_left_are_masked(make_project, tmp_path):
+    """The name of a pipe among the artifacts holds a secret: the warning about it does not."""
+    project = with_secret(make_project, 'run = \'mkdir out; mkfifo "out/$TOKEN"\'\nartifacts = ["out/**", "out"]\n')
+    ran = project.cicdctl("run", "build", "--events", str(tmp_path / "events"))
+    assert "artifact 'out/***' is neither file, link nor folder" in ran.stderr
+    assert SECRET not in everywhere(project, ran) + (tmp_path / "events").read_text()

@@ -94,3 +94,14 @@ def test_queued_run_that_cannot_begin_says_why(make_project):
     project.cicdctl("_runner", str(number)).fails(2)
     ended = history(project)[0]
     assert (ended["verdict"], ended["reason"]) == ("error", 'secret "TOKEN" is not set')
+
+
+def test_a_range_tells_each_warning_once(make_project):
+    """What is true of every commit of a range is told once."""
+    project = make_project("[pipelines.build]\nconcurrency = { group = 'g' }\n[pipelines.build.stages]\na = 'true'\n")
+    first = project.git("rev-parse", "HEAD")
+    for number in range(3):
+        project.write("file", str(number))
+        project.commit()
+    told = project.cicdctl("run", "build", f"{first}..HEAD").passes().stderr
+    assert told.count("concurrency is not available yet") == 1
