@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any, TextIO
 
@@ -126,7 +127,7 @@ def options(
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run one command; explain what the user can fix, admit what only we can."""
-    _open_missing_streams()
+    _prepare_streams()
     try:
         _run(argv)
     except BrokenPipeError:
@@ -177,8 +178,13 @@ def _silence(*streams: TextIO) -> None:
         os.dup2(nowhere, stream.fileno())
 
 
-def _open_missing_streams() -> None:
-    """Open what was closed when we were started (`>&-`), or a database would get its number and be written to."""
+def _prepare_streams() -> None:
+    """Open what was closed when we were started (`>&-`), or a database would get its number and be written to.
+
+    What an output cannot show in its encoding is escaped there: it still tells how a run ended.
+    """
     for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open("r+", encoding="utf-8"))
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")

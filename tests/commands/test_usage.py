@@ -190,3 +190,13 @@ def test_a_bare_repository_shows_the_configuration_of_head(make_project, tmp_pat
     project.git("clone", "-q", "--bare", ".", str(tmp_path / "bare.git"))
     shown = project.cicdctl("-C", str(tmp_path / "bare.git"), "config", "show").passes().stdout
     assert shown == "build  (manual)\n  unit  true\n"
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "iso-8859-1"])
+def test_a_terminal_that_is_not_utf8_is_told_how_a_run_ended(make_project, encoding):
+    """Lines and marks it cannot show are escaped; nothing is lost."""
+    project = make_project(unit="printf 'gr\\303\\274n \\342\\202\\254'; false")
+    for argv in (["run", "build"], ["status"], ["plan", "build", "--graph"], ["logs"]):
+        told = project.cicdctl(*argv, env={"PYTHONUTF8": "0", "PYTHONIOENCODING": encoding})
+        assert told.status == (argv[0] == "run") and "Error" not in told.stderr
+    assert "#1 build failed" in project.cicdctl("show", env={"PYTHONIOENCODING": encoding}).passes().stdout
