@@ -10,6 +10,11 @@ from cicdctl.model.values import Value
 from cicdctl.model.verdict import RunState, TriggerKind, Trust, Verdict
 
 
+def is_partial(options: Mapping[str, Any]) -> bool:
+    """Whether the options of a run ask for some of its stages only."""
+    return any(options.get(name) for name in ("only", "start", "until"))
+
+
 class Run(Value, frozen=True, kw_only=True):
     """One execution of one pipeline on one commit. Times are Unix seconds; `epoch` fences its runner.
 
@@ -40,6 +45,11 @@ class Run(Value, frozen=True, kw_only=True):
     parent: int | None = None
     cancel_requested: bool = False
     stage_names: tuple[str, ...] = ()
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether only some stages were asked for: it says nothing of the whole pipeline."""
+        return is_partial(self.options)
 
     @property
     def seconds(self) -> float:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import msgspec
 
 from cicdctl.kinds import Notice
 from cicdctl.model import Run, RunState, Value, Verdict
+from cicdctl.model.history import is_partial
 from cicdctl.store.database import Database
 from cicdctl.store.documents import clean, decode, encode
 from cicdctl.store.failpoints import reach
@@ -24,7 +26,7 @@ _LONGEST_WAIT_S = 3600.0
 class News(Value, frozen=True, kw_only=True):
     """Something that happened to a run: it `started`, it `ended`, or an event with a `text` of its own.
 
-    `previous` is how the run before ended, of the same pipeline and ref, if it passed or failed.
+    `previous` is how the newest earlier run ended that passed or failed, of the same pipeline, ref and params.
     """
 
     id: int
@@ -52,11 +54,13 @@ class Letter(Value, frozen=True, kw_only=True):
     notice: Notice
 
 
-class _Place(msgspec.Struct):
-    """What a run's document says of where it belongs."""
+class _Earlier(msgspec.Struct):
+    """What makes a run comparable to another."""
 
     ref: str | None = None
     snapshot: bool = False
+    params: dict[str, str] = {}
+    options: dict[str, Any] = {}
 
 
 def write_news(connection: sqlite3.Connection, run: Run, event: str, text: str = "") -> None:
@@ -68,8 +72,8 @@ def write_news(connection: sqlite3.Connection, run: Run, event: str, text: str =
 
 
 def write_transition(connection: sqlite3.Connection, before: RunState | None, run: Run) -> None:
-    """Write the news of a run that starts or ends."""
-    if run.state is before:
+    """Write the news of a run that starts or ends, unless it is of some stages only: a part is no verdict."""
+    if run.state is before or run.is_partial:
         return
     if run.state is RunState.DONE:
         write_news(connection, run, ENDED)
@@ -86,12 +90,16 @@ def _previous_verdict(connection: sqlite3.Connection, run: Run) -> str | None:
            AND verdict IN ('passed', 'failed', 'timed_out', 'error') ORDER BY id DESC LIMIT ?""",
         (clean(run.pipeline), run.number, _LOOK_BACK_RUNS),
     )
-    wanted = (clean(run.ref), run.snapshot)
+    wanted = decode(encode(run), _Earlier, what="this run")
     for verdict, document in rows:
-        place = decode(document, _Place, what="an earlier run")
-        if (place.ref, place.snapshot) == wanted:
+        earlier = decode(document, _Earlier, what="an earlier run")
+        if not is_partial(earlier.options) and _place(earlier) == _place(wanted):
             return str(verdict)
     return None
+
+
+def _place(run: _Earlier) -> tuple[str | None, bool, dict[str, str]]:
+    return run.ref, run.snapshot, run.params
 
 
 class Outbox:
