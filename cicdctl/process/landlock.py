@@ -46,8 +46,10 @@ def restricted_start(sandbox: Sandbox) -> Callable[[Start], subprocess.Popen[byt
         raise SandboxError("this kernel has no Landlock", hint="install bubblewrap")
     if not sandbox.network:
         # It cannot close UDP, so "no network" would be a lie.
-        raise SandboxError("a stage without network needs bubblewrap, Landlock cannot close UDP",
-                           hint="install bubblewrap, or set network = true")
+        raise SandboxError(
+            "a stage without network needs bubblewrap, Landlock cannot close UDP",
+            hint="install bubblewrap, or set network = true",
+        )
 
     def start_restricted(start: Start) -> subprocess.Popen[bytes]:
         answers: list[subprocess.Popen[bytes]] = []

@@ -65,9 +65,7 @@ def open_reader(folder: Path) -> Database:
             _refuse_empty(path)
             connection = _connect_read_only(path)
             if _version(connection, path) < LATEST:
-                raise StoreError(
-                    f"'{path}' was written by an older cicdctl", hint="`cicdctl run` brings it up to date"
-                )
+                raise StoreError(f"'{path}' was written by an older cicdctl", hint="`cicdctl run` brings it up to date")
         return Database(folder, connection, folder_fd=folder_fd, lock_fd=None)
     except BaseException as error:
         _abandon(folder, connection, folder_fd, None)
@@ -196,9 +194,7 @@ def _run_migrations(connection: sqlite3.Connection, version: int) -> None:
 
 
 def _connect(target: str, *, uri: bool = False) -> sqlite3.Connection:
-    connection = sqlite3.connect(
-        target, uri=uri, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
-    )
+    connection = sqlite3.connect(target, uri=uri, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
     try:
         for pragma in _PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
@@ -243,9 +239,7 @@ def _refuse_empty(path: Path) -> None:
         raise DamagedState(path, "the file is empty")
 
 
-def _abandon(
-    folder: Path, connection: sqlite3.Connection | None, folder_fd: int | None, lock_fd: int | None
-) -> None:
+def _abandon(folder: Path, connection: sqlite3.Connection | None, folder_fd: int | None, lock_fd: int | None) -> None:
     if connection is not None:
         if lock_fd is not None:
             take_turn(lock_fd, folder / LOCK_FILE)

@@ -50,9 +50,7 @@ class DependencyCaches:
         self.warnings: list[str] = [] if warnings is None else warnings
         self._cloner = Cloner()
 
-    def restore(
-        self, stage: str, key: str, paths: Sequence[str], root: Path, *, trust: str = "trusted"
-    ) -> str | None:
+    def restore(self, stage: str, key: str, paths: Sequence[str], root: Path, *, trust: str = "trusted") -> str | None:
         """Copy the folders saved for this key below `root`, else those of the stage's most recent key.
 
         Returns "exact", "older", or None when there was nothing. After a failure `paths` are removed, so

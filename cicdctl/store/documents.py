@@ -50,4 +50,3 @@ def decode(document: str, kind: type[T], *, what: str) -> T:
             f"the record of {what} cannot be read: {error}",
             hint="it was written by a newer cicdctl, or damaged; `cicdctl doctor` checks the state",
         ) from error
-

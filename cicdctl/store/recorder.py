@@ -9,7 +9,6 @@ from cicdctl.errors import StoreError
 from cicdctl.store.changes import Change
 from cicdctl.store.state import StateStore
 
-
 LINGER_S = 0.01
 
 

@@ -102,14 +102,16 @@ def test_a_new_slot_is_what_git_would_write(make_git, git_at, tmp_path, object_f
     else:
         write_nasty(git)
         commit = git.commit()
-    with open_repository(git.path) as repository:
-        with WorktreePool(repository, tmp_path / "cache", tmp_path / "locks", capacity=2) as pool:
-            slot = pool.acquire(commit, repository.tree_of(commit))
-            check_slot(git_at, slot, repository, commit, git)
-            if object_format == "sha1":
-                assert git_at(slot.path).text("describe") == "v1.0"
-            assert git_at(slot.path).run("fsck") == b""
-            slot.release(reusable=True)
+    with (
+        open_repository(git.path) as repository,
+        WorktreePool(repository, tmp_path / "cache", tmp_path / "locks", capacity=2) as pool,
+    ):
+        slot = pool.acquire(commit, repository.tree_of(commit))
+        check_slot(git_at, slot, repository, commit, git)
+        if object_format == "sha1":
+            assert git_at(slot.path).text("describe") == "v1.0"
+        assert git_at(slot.path).run("fsck") == b""
+        slot.release(reusable=True)
 
 
 @pytest.mark.parametrize("mask", [0o077, 0o002, 0o000])
@@ -139,13 +141,15 @@ def test_modes_of_a_slot_are_those_git_gives_under_022(make_git, git_at, tmp_pat
         git.run("worktree", "add", "-q", "--detach", str(tmp_path / "reference"), commit)
         # As every process of a stage has it.
         os.umask(0o077)
-        with open_repository(git.path, git_program=run_git) as repository:
-            with WorktreePool(repository, tmp_path / "cache", tmp_path / "locks", capacity=2) as pool:
-                slot = pool.acquire(commit, repository.tree_of(commit))
-                assert picture(slot.path) == picture(tmp_path / "reference")
-                assert stat.S_IMODE(slot.path.stat().st_mode) == 0o755
-                assert git_at(slot.path).run("status", "--porcelain", "--ignored") == b""
-                slot.release(reusable=True)
+        with (
+            open_repository(git.path, git_program=run_git) as repository,
+            WorktreePool(repository, tmp_path / "cache", tmp_path / "locks", capacity=2) as pool,
+        ):
+            slot = pool.acquire(commit, repository.tree_of(commit))
+            assert picture(slot.path) == picture(tmp_path / "reference")
+            assert stat.S_IMODE(slot.path.stat().st_mode) == 0o755
+            assert git_at(slot.path).run("status", "--porcelain", "--ignored") == b""
+            slot.release(reusable=True)
     finally:
         os.umask(before)
 
@@ -167,17 +171,19 @@ def test_unchanged_files_keep_their_times(make_git, tmp_path):
     first = git.commit()
     git.write("d/change", "2")
     second = git.commit()
-    with open_repository(git.path) as repository:
-        with WorktreePool(repository, tmp_path / "cache", tmp_path / "locks", capacity=2) as pool:
-            slot = pool.acquire(first, repository.tree_of(first))
-            before = {name: (slot.path / name).stat() for name in ("keep", "d/keep", "d/change")}
-            slot.release(reusable=True)
-            moved = pool.acquire(second, repository.tree_of(second))
-            assert moved.path == slot.path
-            after = {name: (moved.path / name).stat() for name in before}
-            assert {name for name in before if before[name] != after[name]} - {"keep", "d/keep"} == {"d/change"}
-            assert before["keep"].st_mtime_ns == after["keep"].st_mtime_ns
-            assert before["keep"].st_ino == after["keep"].st_ino
+    with (
+        open_repository(git.path) as repository,
+        WorktreePool(repository, tmp_path / "cache", tmp_path / "locks", capacity=2) as pool,
+    ):
+        slot = pool.acquire(first, repository.tree_of(first))
+        before = {name: (slot.path / name).stat() for name in ("keep", "d/keep", "d/change")}
+        slot.release(reusable=True)
+        moved = pool.acquire(second, repository.tree_of(second))
+        assert moved.path == slot.path
+        after = {name: (moved.path / name).stat() for name in before}
+        assert {name for name in before if before[name] != after[name]} - {"keep", "d/keep"} == {"d/change"}
+        assert before["keep"].st_mtime_ns == after["keep"].st_mtime_ns
+        assert before["keep"].st_ino == after["keep"].st_ino
 
 
 def make_history(git, chance: random.Random, length: int) -> list[str]:
@@ -259,20 +265,22 @@ def wander(make_git, git_at, tmp_path, seed: int, moves: int, check_each: int) -
     for commit in commits:
         git.run("worktree", "add", "-q", "--detach", str(tmp_path / commit), commit)
         reference[commit] = picture(tmp_path / commit)
-    with open_repository(git.path) as repository:
-        with WorktreePool(repository, tmp_path / "cache", tmp_path / "locks", capacity=2) as pool:
-            for step in range(moves):
-                commit = chance.choice(commits)
-                slot = pool.acquire(commit, repository.tree_of(commit))
-                assert picture(slot.path) == reference[commit], (seed, step)
-                assert slot.changed() == ()
-                if step % check_each == 0:
-                    inside = git_at(slot.path)
-                    assert inside.run("status", "--porcelain", "--ignored") == b"", (seed, step)
-                    assert inside.text("write-tree") == repository.tree_of(commit)
-                soil(slot, chance, git_at)
-                slot.release(reusable=True)
-            assert len(os.listdir(tmp_path / "cache" / "worktrees")) <= 2
+    with (
+        open_repository(git.path) as repository,
+        WorktreePool(repository, tmp_path / "cache", tmp_path / "locks", capacity=2) as pool,
+    ):
+        for step in range(moves):
+            commit = chance.choice(commits)
+            slot = pool.acquire(commit, repository.tree_of(commit))
+            assert picture(slot.path) == reference[commit], (seed, step)
+            assert slot.changed() == ()
+            if step % check_each == 0:
+                inside = git_at(slot.path)
+                assert inside.run("status", "--porcelain", "--ignored") == b"", (seed, step)
+                assert inside.text("write-tree") == repository.tree_of(commit)
+            soil(slot, chance, git_at)
+            slot.release(reusable=True)
+        assert len(os.listdir(tmp_path / "cache" / "worktrees")) <= 2
 
 
 @pytest.mark.parametrize("seed", [1, 2])

@@ -64,25 +64,27 @@ def start(git, base: Path, seed: int, rounds: int, commits: list[str]) -> subpro
 
 def check_all(git, base: Path, commits: list[str], git_at) -> None:
     """Every slot the pool hands out now is exactly its commit."""
-    with open_repository(git.path) as repository:
-        with WorktreePool(repository, base / "cache", base / "locks", capacity=3) as pool:
-            pool.reap()
-            assert pool.reap() == 0
-            for commit in commits:
-                slots = [pool.acquire(commit, repository.tree_of(commit)) for _ in range(3)]
-                for slot in slots:
-                    inside = git_at(slot.path)
-                    assert slot.changed() == ()
-                    assert inside.run("status", "--porcelain", "--ignored") == b""
-                    assert inside.text("rev-parse", "HEAD") == commit
-                    # Reads every file: stat words alone would not notice wrong bytes.
-                    wrong = inside.run("-c", "core.trustctime=false", "diff-files", "--name-only")
-                    assert wrong == b""
-                    rows = inside.text("ls-files", "-s").splitlines()
-                    names = "".join(row.split("\t")[1] + "\n" for row in rows)
-                    hashes = inside.run("hash-object", "--stdin-paths", stdin=names.encode()).decode().split()
-                    assert hashes == [row.split()[1] for row in rows]
-                    slot.release(reusable=True)
+    with (
+        open_repository(git.path) as repository,
+        WorktreePool(repository, base / "cache", base / "locks", capacity=3) as pool,
+    ):
+        pool.reap()
+        assert pool.reap() == 0
+        for commit in commits:
+            slots = [pool.acquire(commit, repository.tree_of(commit)) for _ in range(3)]
+            for slot in slots:
+                inside = git_at(slot.path)
+                assert slot.changed() == ()
+                assert inside.run("status", "--porcelain", "--ignored") == b""
+                assert inside.text("rev-parse", "HEAD") == commit
+                # Reads every file: stat words alone would not notice wrong bytes.
+                wrong = inside.run("-c", "core.trustctime=false", "diff-files", "--name-only")
+                assert wrong == b""
+                rows = inside.text("ls-files", "-s").splitlines()
+                names = "".join(row.split("\t")[1] + "\n" for row in rows)
+                hashes = inside.run("hash-object", "--stdin-paths", stdin=names.encode()).decode().split()
+                assert hashes == [row.split()[1] for row in rows]
+                slot.release(reusable=True)
 
 
 def test_a_slot_whose_holder_was_killed_is_restored(history, tmp_path, git_at):
@@ -97,17 +99,19 @@ def test_a_slot_whose_holder_was_killed_is_restored(history, tmp_path, git_at):
     with worker:
         name = worker.stdout.readline().split()[1]
         assert worker.stdout.readline() == "soiled\n"
-        with open_repository(git.path) as repository:
-            with WorktreePool(repository, tmp_path / "cache", tmp_path / "locks", capacity=3) as pool:
-                # While the holder lives its slot is left alone.
-                assert pool.reap() == 0
-                other = pool.acquire(commits[0], repository.tree_of(commits[0]))
-                assert other.path.name != name
-                other.release(reusable=True)
-                worker.send_signal(signal.SIGKILL)
-                worker.wait()
-                assert pool.reap() == 1
-                assert not (tmp_path / "cache/worktrees" / name / "junk").exists()
+        with (
+            open_repository(git.path) as repository,
+            WorktreePool(repository, tmp_path / "cache", tmp_path / "locks", capacity=3) as pool,
+        ):
+            # While the holder lives its slot is left alone.
+            assert pool.reap() == 0
+            other = pool.acquire(commits[0], repository.tree_of(commits[0]))
+            assert other.path.name != name
+            other.release(reusable=True)
+            worker.send_signal(signal.SIGKILL)
+            worker.wait()
+            assert pool.reap() == 1
+            assert not (tmp_path / "cache/worktrees" / name / "junk").exists()
     check_all(git, tmp_path, commits, git_at)
 
 
@@ -149,30 +153,34 @@ def test_debris_without_a_record_is_swept(history, tmp_path):
     for folder in ("worktrees/wdead", "slots/wnone", "mirror-trusted.git/worktrees/wgone"):
         (tmp_path / "cache" / folder).mkdir(parents=True)
     (tmp_path / "cache/worktrees/wdead/file").write_text("x")
-    with open_repository(git.path) as repository:
-        with WorktreePool(repository, tmp_path / "cache", tmp_path / "locks", capacity=3) as pool:
-            assert pool.reap() == 1
-            assert os.listdir(tmp_path / "cache/worktrees") == os.listdir(tmp_path / "cache/slots") == []
-            assert os.listdir(tmp_path / "cache/mirror-trusted.git/worktrees") == []
-            pool.trash.empty()
-            slot = pool.acquire(commits[0], repository.tree_of(commits[0]))
-            assert slot.changed() == ()
+    with (
+        open_repository(git.path) as repository,
+        WorktreePool(repository, tmp_path / "cache", tmp_path / "locks", capacity=3) as pool,
+    ):
+        assert pool.reap() == 1
+        assert os.listdir(tmp_path / "cache/worktrees") == os.listdir(tmp_path / "cache/slots") == []
+        assert os.listdir(tmp_path / "cache/mirror-trusted.git/worktrees") == []
+        pool.trash.empty()
+        slot = pool.acquire(commits[0], repository.tree_of(commits[0]))
+        assert slot.changed() == ()
 
 
 def test_a_slot_of_another_boot_is_not_believed(history, tmp_path):
     git, commits = history
-    with open_repository(git.path) as repository:
-        with WorktreePool(repository, tmp_path / "cache", tmp_path / "locks", capacity=3) as pool:
-            slot = pool.acquire(commits[0], repository.tree_of(commits[0]))
-            slot.release(reusable=True)
-            record = tmp_path / "cache/slots" / slot.path.name / "record"
-            boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-            assert boot in record.read_text()
-            record.write_text(record.read_text().replace(boot, "0" * len(boot)))
-            again = pool.acquire(commits[0], repository.tree_of(commits[0]))
-            assert again.path != slot.path
-            assert pool.reap() == 1
-            assert not slot.path.exists()
+    with (
+        open_repository(git.path) as repository,
+        WorktreePool(repository, tmp_path / "cache", tmp_path / "locks", capacity=3) as pool,
+    ):
+        slot = pool.acquire(commits[0], repository.tree_of(commits[0]))
+        slot.release(reusable=True)
+        record = tmp_path / "cache/slots" / slot.path.name / "record"
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        assert boot in record.read_text()
+        record.write_text(record.read_text().replace(boot, "0" * len(boot)))
+        again = pool.acquire(commits[0], repository.tree_of(commits[0]))
+        assert again.path != slot.path
+        assert pool.reap() == 1
+        assert not slot.path.exists()
 
 
 def test_the_mirror_survives_gc_of_the_source(history, tmp_path, git_at):

@@ -332,10 +332,12 @@ def test_git_that_is_not_installed_is_told(make_git, tmp_path, run_git):
     git = make_git()
     git.write(".gitattributes", "*.bat eol=crlf\n"), git.write("run.bat", "a\n")
     commit = git.commit()
-    with open_repository(git.path, git_program=run_git, environ={"PATH": "/nonexistent"}) as repository:
-        with WorktreePool(repository, tmp_path / "cache", tmp_path / "locks", capacity=1) as pool:
-            with pytest.raises(GitError, match=r"'run.bat' has the attribute 'eol=crlf', which needs git"):
-                pool.acquire(commit, repository.tree_of(commit))
+    with (
+        open_repository(git.path, git_program=run_git, environ={"PATH": "/nonexistent"}) as repository,
+        WorktreePool(repository, tmp_path / "cache", tmp_path / "locks", capacity=1) as pool,
+        pytest.raises(GitError, match=r"'run.bat' has the attribute 'eol=crlf', which needs git"),
+    ):
+        pool.acquire(commit, repository.tree_of(commit))
 
 
 def test_a_tree_that_needs_git_is_written_by_git(make_git, git_at, tmp_path, run_git):

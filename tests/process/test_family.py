@@ -124,7 +124,7 @@ def test_orphans_do_not_take_the_status(stage: Stage) -> None:
 
 
 def test_fork_bomb_without_any_limit_is_ended(stage: Stage) -> None:
-    bomb = 'b() { sleep $TAG & sleep 0.05; b & b & wait; }; b'
+    bomb = "b() { sleep $TAG & sleep 0.05; b & b & wait; }; b"
     ended = stage.run(bomb, timeout_s=0.3, grace_s=0)
 
     assert (ended.reason, ended.survivors) == ("timed_out", 0)
@@ -136,7 +136,9 @@ def test_process_that_only_lives_to_fork_is_caught(wiped: str, stage: Stage) -> 
     """Each look finds it dead already, with its only child not yet on the list."""
     trace = stage.folder / "trace"
     script = stage.folder / "run.sh"
-    again = f"[ $(wc -c < {trace}) -gt 3000 ] && exit\necho >> {trace}\n{wiped}setsid /bin/sh {script} >/dev/null 2>&1 &\n"
+    again = (
+        f"[ $(wc -c < {trace}) -gt 3000 ] && exit\necho >> {trace}\n{wiped}setsid /bin/sh {script} >/dev/null 2>&1 &\n"
+    )
     script.write_text(again)
     trace.touch()
     ended = stage.run(f"sh {script}; sleep 0.05; exit 2")
@@ -211,7 +213,9 @@ prepare_runner_process()
 script = 'trap "" TERM; (setsid sleep {stage.tag} &) ; sleep {stage.tag} & touch ready; wait'
 run_process(ProcessSpec(argv=("sh", "-c", script), cwd=Path.cwd(), env=dict(os.environ), mark={stage.mark!r}), print)
 """
-    runner = subprocess.Popen([sys.executable, "-c", script], cwd=stage.folder, env={**os.environ, "PYTHONPATH": str(Path.cwd())})
+    runner = subprocess.Popen(
+        [sys.executable, "-c", script], cwd=stage.folder, env={**os.environ, "PYTHONPATH": str(Path.cwd())}
+    )
     stage.wait_for((stage.folder / "ready").exists)
     stage.wait_for(lambda: len(stage.alive()) >= 3)
     runner.send_signal(signal.SIGKILL)
@@ -259,7 +263,9 @@ spec = ProcessSpec(argv=("sh", "-c", 'setsid sleep {stage.tag} & touch ready; wa
     env=dict(os.environ), mark={stage.mark!r}, sandbox=box)
 run_process(spec, print)
 """
-    runner = subprocess.Popen([sys.executable, "-c", script], cwd=stage.folder, env={**os.environ, "PYTHONPATH": str(Path.cwd())})
+    runner = subprocess.Popen(
+        [sys.executable, "-c", script], cwd=stage.folder, env={**os.environ, "PYTHONPATH": str(Path.cwd())}
+    )
     stage.wait_for((stage.folder / "ready").exists)
     runner.send_signal(signal.SIGKILL)
     runner.wait()

@@ -258,7 +258,9 @@ def test_thousand_in_two_threads(tmp_path: Path) -> None:
 
     def work(which: int) -> None:
         for number in range(1000):
-            spec = ProcessSpec(argv=("sh", "-c", f"exit {number % 7}"), cwd=tmp_path, env=dict(os.environ), mark=f"{which}")
+            spec = ProcessSpec(
+                argv=("sh", "-c", f"exit {number % 7}"), cwd=tmp_path, env=dict(os.environ), mark=f"{which}"
+            )
             ended = run_process(spec, failures.append)
             if (ended.exit_code, ended.reason, ended.leftovers) != (number % 7, "exited", 0):
                 failures.append(ended)

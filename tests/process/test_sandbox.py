@@ -115,7 +115,9 @@ def test_network_is_shut_or_open(network: bool, stage: Stage) -> None:
 
 
 def test_privileges_are_gone(stage: Stage) -> None:
-    ended = run_boxed(stage, Sandbox(), "grep -E 'CapEff|NoNewPrivs' /proc/self/status; ls /proc | grep -c '^[0-9]'", cwd=Path("/tmp"))
+    ended = run_boxed(
+        stage, Sandbox(), "grep -E 'CapEff|NoNewPrivs' /proc/self/status; ls /proc | grep -c '^[0-9]'", cwd=Path("/tmp")
+    )
 
     if ended is not None:
         lines = stage.output.decode().split()

@@ -141,7 +141,8 @@ def test_planted_link_is_never_written_through(store, tmp_path, worktree, where)
         (worktree / "out/sub").symlink_to(outside / "sub")
     digest = store.add_bytes(b"artifact")
     rows = [
-        Artifact(path=path, mode=0o100644, digest=digest, size_bytes=8) for path in (b"out/file", b"out/sub/new", b"out/x")
+        Artifact(path=path, mode=0o100644, digest=digest, size_bytes=8)
+        for path in (b"out/file", b"out/sub/new", b"out/x")
     ]
     store.restore(rows, worktree)
 

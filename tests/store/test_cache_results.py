@@ -236,7 +236,9 @@ def test_safe_disk_takes_bytes_only_and_large_ones_make_the_round_trip(tmp_path)
         assert list(raw) == [b"handle"]
 
 
-@pytest.mark.parametrize("name", ["disk_pickle_protocol", "sqlite_mmap_size", "sqlite_temp_store_directory", "surprise"])
+@pytest.mark.parametrize(
+    "name", ["disk_pickle_protocol", "sqlite_mmap_size", "sqlite_temp_store_directory", "surprise"]
+)
 def test_foreign_settings_are_not_obeyed(cache, folder, name) -> None:
     """diskcache turns these rows into pragmas and arguments when it opens the file."""
     cache.put(KEY, entry())

@@ -18,7 +18,9 @@ from cicdctl.store.log_writer import LogWriter, index_path
 _PIECES = st.one_of(
     st.binary(max_size=40),
     st.sampled_from([b"\n", b"\n" * 70, b"line\n" * 130, b"a\rb\r\n", b"\0\xff\n"]),
-    st.sampled_from([MAX_LINE_BYTES - 1, MAX_LINE_BYTES, MAX_LINE_BYTES + 1, 3 * MAX_LINE_BYTES]).map(lambda n: b"x" * n),
+    st.sampled_from([MAX_LINE_BYTES - 1, MAX_LINE_BYTES, MAX_LINE_BYTES + 1, 3 * MAX_LINE_BYTES]).map(
+        lambda n: b"x" * n
+    ),
 )
 _TEXT = st.lists(_PIECES, max_size=12).map(b"".join)
 

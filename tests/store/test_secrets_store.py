@@ -36,7 +36,9 @@ def test_stored_value_comes_back_and_goes(secrets):
 @given(
     value=st.one_of(
         st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",))),
-        st.sampled_from(["\r\n", "\r", '"""', "'''", "\\", "\\n", "", " ", "# no comment", "[table]", "\x7f\x01", "\u2028"]),
+        st.sampled_from(
+            ["\r\n", "\r", '"""', "'''", "\\", "\\n", "", " ", "# no comment", "[table]", "\x7f\x01", "\u2028"]
+        ),
     )
 )
 def test_any_text_survives(tmp_path_factory, value):
@@ -96,7 +98,7 @@ def test_link_in_its_place_is_refused(secrets, tmp_path):
         secrets.list()
 
 
-@pytest.mark.parametrize("text", [f'A = "{VALUE}', f'A = ["{VALUE}"]', f'"a b" = "{VALUE}"', f'[{VALUE}]\nA = 1'])
+@pytest.mark.parametrize("text", [f'A = "{VALUE}', f'A = ["{VALUE}"]', f'"a b" = "{VALUE}"', f"[{VALUE}]\nA = 1"])
 def test_damaged_file_is_named_without_its_values(secrets, text):
     secrets.set("B", "x")
     secrets.path.write_text(text)

@@ -77,7 +77,12 @@ def test_nothing_acknowledged_is_lost_in_two_hundred_kills(state_folder, start_p
 
 @pytest.mark.parametrize(
     ("failpoint", "events"),
-    [("state_before_commit:1", 0), ("state_after_commit:1", 1), ("state_before_commit:2", 1), ("state_after_commit:2", 4)],
+    [
+        ("state_before_commit:1", 0),
+        ("state_after_commit:1", 1),
+        ("state_before_commit:2", 1),
+        ("state_after_commit:2", 4),
+    ],
 )
 def test_vanishing_around_a_commit(state_folder, start_python, failpoint, events):
     with open_state(state_folder):

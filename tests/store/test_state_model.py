@@ -220,7 +220,9 @@ def make_machine(factory: Callable[[Path], StateStore]) -> type[RuleBasedStateMa
                 assert [result.stage for result in summary.stages] == sorted(done, reverse=True)
                 for result in summary.stages:
                     assert [(item.number, str(item.verdict)) for item in result.attempts] == sorted(
-                        (item, word) for (stage, item), word in run.tries.items() if stage == result.stage and word != "open"
+                        (item, word)
+                        for (stage, item), word in run.tries.items()
+                        if stage == result.stage and word != "open"
                     )
                 assert [event.kind for event in self.store.events(run=number)] == run.events
 

@@ -34,7 +34,9 @@ UNIT = StageResult(
 def test_one_run_from_begin_to_end(state, a_run):
     run = state.begin(a_run(ref="refs/heads/main", params={"a": "b"}, message="töst", stage_names=("lint", "unit")))
     assert (run.number, run.epoch) == (1, 1)
-    attempt = Attempt(number=1, verdict=Verdict.FAILED, exit_code=1, started_at=5.0, seconds=2.5, log="logs/1/unit.1.log")
+    attempt = Attempt(
+        number=1, verdict=Verdict.FAILED, exit_code=1, started_at=5.0, seconds=2.5, log="logs/1/unit.1.log"
+    )
     lint = StageResult(stage="lint", verdict=Verdict.PASSED, cached=True, origin_run=7)
 
     state.apply([RunChanged(state=RunState.RUNNING, started_at=4.0)], run=1, epoch=1)
@@ -61,7 +63,12 @@ def test_one_run_from_begin_to_end(state, a_run):
     )
 
     seen = state.load(1)
-    assert (seen.run.state, seen.run.verdict, seen.run.reason, seen.run.seconds) == ("done", "failed", "unit failed", 5.0)
+    assert (seen.run.state, seen.run.verdict, seen.run.reason, seen.run.seconds) == (
+        "done",
+        "failed",
+        "unit failed",
+        5.0,
+    )
     assert (seen.run.message, seen.run.params, seen.run.ref) == ("töst", {"a": "b"}, "refs/heads/main")
     assert [result.stage for result in seen.stages] == ["lint", "unit"]
     assert seen.stages[0] == lint
