@@ -56,6 +56,12 @@ class NotSent(CicdError):
         self.is_final = is_final
 
 
+class Paused(CicdError):
+    """Somebody waits for a run that does not start, since the queue is paused."""
+
+    exit_code = 6
+
+
 class StoreError(CicdError):
     """Saved results cannot be read or written."""
 

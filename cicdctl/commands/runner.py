@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from cicdctl.commands.opening import open_here
+from cicdctl.orchestrator.after_run import starting_successors
 from cicdctl.reports.choice import install_reports
 from cicdctl.reports.ending import exit_status
 from cicdctl.runner import resume_begun
@@ -17,5 +18,5 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 @app.command(hidden=True)
 def runner(ctx: typer.Context, run: Annotated[int, typer.Argument(help="Number of the run.")]) -> None:
     """Carry out a run that is queued."""
-    with open_here(ctx) as project, install_reports(project):
+    with open_here(ctx) as project, install_reports(project), starting_successors(project):
         raise typer.Exit(exit_status(resume_begun(project, run)))

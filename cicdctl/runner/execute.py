@@ -205,6 +205,8 @@ class Runner:
         if planned.id not in self._schedule.remaking and planned.id not in self._started:
             self._started.add(planned.id)
             self._recorder.put(StageChanged(stage=planned.id, state=StageState.RUNNING))
+        if planned.stage.side_effects:
+            self._recorder.flush()  # a queued run that is not known to have begun would be started again
         self._flying[planned.id] = (planned, identity, executor.submit(request, self._teller(planned.id)))
         reach("stage-submitted")
         return []

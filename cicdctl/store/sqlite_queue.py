@@ -147,9 +147,7 @@ class Queue:
         for (number,) in connection.execute("SELECT run FROM queue WHERE group_name = ?", (group,)).fetchall():
             run = read_run(connection, number)
             assert run is not None
-            change = RunChanged(
-                state=RunState.DONE, verdict=Verdict.CANCELLED, reason=reason, finished_at=time.time()
-            )
+            change = RunChanged(state=RunState.DONE, verdict=Verdict.CANCELLED, reason=reason, finished_at=time.time())
             now = apply_change(connection, run, change)
             if self._tells:
                 write_transition(connection, run.state, now)
@@ -191,10 +189,10 @@ class Queue:
                     continue
                 if waiting.group is not None:
                     busy.add(waiting.group)
-                claimed.append(msgspec.structs.replace(waiting, tries=waiting.tries + 1, claimed_at=now))
+                claimed.append(msgspec.structs.replace(waiting, claimed_at=now))
             rows.close()
             connection.executemany(
-                "UPDATE queue SET claimed_at = ?, tries = tries + 1, pid = NULL WHERE run = ?",
+                "UPDATE queue SET claimed_at = ?, pid = NULL WHERE run = ?",
                 [(now, waiting.run) for waiting in claimed],
             )
             reach("queue-claim")
@@ -203,7 +201,7 @@ class Queue:
     def started(self, run: int, pid: int) -> None:
         """Note which process was started for a claimed run."""
         with self._database.transaction() as connection:
-            connection.execute("UPDATE queue SET pid = ? WHERE run = ?", (pid, run))
+            connection.execute("UPDATE queue SET tries = tries + 1, pid = ? WHERE run = ?", (pid, run))
 
     def unclaim(self, run: int) -> None:
         """Give a claim back: the runner is gone before it began."""

@@ -1,0 +1,216 @@
+"""From refs that have moved to the pipelines that start: asked of git and of the configuration of the commit."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+
+from msgspec.structs import replace
+
+from cicdctl.config import Config, read_config
+from cicdctl.errors import ConfigError, GitError
+from cicdctl.git import Commit
+from cicdctl.model import Pipeline, TriggerKind, Value
+from cicdctl.orchestrator.change import THIS_REPOSITORY, Change, Wishes, asks_to_skip
+from cicdctl.orchestrator.placing import place, place_ended, place_problem
+from cicdctl.planning import trust_of
+from cicdctl.planning.names import matches_name
+from cicdctl.project import CONFIG_NAME, Project
+from cicdctl.runner import RunRequest
+from cicdctl.store.sqlite_queue import Placing
+
+REMOTE_PREFIX = "refs/cicd/remote/"
+_log = logging.getLogger("cicdctl.intake")
+
+
+class Decision(Value, frozen=True, kw_only=True):
+    """What one change means: runs, and the value of its ref that is dealt with; `known` is the one before."""
+
+    change: Change
+    known: str | None
+    now: str | None
+    placings: tuple[Placing, ...] = ()
+
+
+def current_value(project: Project, change: Change) -> str | None:
+    """Ask git what the ref is now: a source is a hint to look, never a fact. Raises GitError."""
+    if change.source == THIS_REPOSITORY:
+        return project.repository.ref_store.read(change.ref)
+    return project.repository.ref_store.read(remote_name(change.ref))
+
+
+def remote_name(ref: str) -> str:
+    """Return where a watched remote's ref is kept in this repository."""
+    return REMOTE_PREFIX + ref.removeprefix("refs/")
+
+
+def decide(project: Project, changes: Sequence[Change]) -> list[Decision]:
+    """Say what changes mean, one decision for each ref. Raises GitError or StoreError when it cannot be read."""
+    seen = {source: project.state.queue.seen(source) for source in {change.source for change in changes}}
+    moved = {(change.source, change.ref) for change in changes}
+    decided: list[Decision] = []
+    done: set[tuple[str, str]] = set()
+    for change in changes:
+        known = seen[change.source].get(change.ref)
+        decision = _decide(project, change, known, moved)
+        fresh = tuple(placing for placing in decision.placings if _identity(placing) not in done)
+        done.update(map(_identity, fresh))
+        decided.append(Decision(change=change, known=known, now=decision.now, placings=fresh))
+        if decision.now is None:
+            seen[change.source].pop(change.ref, None)
+        else:
+            seen[change.source][change.ref] = decision.now
+    return _merged(decided)
+
+
+def _identity(placing: Placing) -> tuple[str, str]:
+    """Two refs of one push at one commit start a pipeline once, when they are of one kind."""
+    run = placing.run
+    return run.pipeline, f"{run.commit} {run.trigger} {run.trust} {run.verdict}"
+
+
+def _merged(decisions: Iterable[Decision]) -> list[Decision]:
+    """Make one decision of those about the same ref: from the first known value to the last."""
+    merged: dict[tuple[str, str], Decision] = {}
+    for decision in decisions:
+        key = (decision.change.source, decision.change.ref)
+        before = merged.get(key)
+        if before is not None:
+            decision = Decision(
+                change=decision.change,
+                known=before.known,
+                now=decision.now,
+                placings=(*before.placings, *decision.placings),
+            )
+        merged[key] = decision
+    return list(merged.values())
+
+
+def _decide(project: Project, change: Change, known: str | None, moved: set[tuple[str, str]]) -> Decision:
+    now = current_value(project, change)
+    if not change.ref.startswith(("refs/heads/", "refs/tags/")) or now is None:
+        return Decision(change=change, known=known, now=None)
+    if change.new is not None and change.new != now:
+        return Decision(change=change, known=known, now=known, placings=_passed_by(project, change, now))
+    if now == known:
+        return Decision(change=change, known=known, now=now)
+    try:
+        commit = project.repository.commit(now)
+    except GitError as error:
+        # A tag of a tree or a blob starts nothing.
+        _log.warning("%s: %s", change.ref, error.message)
+        return Decision(change=change, known=known, now=now)
+    base = _base(project, change, known, commit, moved)
+    return Decision(change=change, known=known, now=now, placings=_placings(project, change, commit, base))
+
+
+def _passed_by(project: Project, change: Change, now: str) -> tuple[Placing, ...]:
+    """A commit that its ref has left before anybody looked: recorded, and superseded unless each has to run."""
+    assert change.new is not None
+    try:
+        commit = project.repository.commit(change.new)
+    except GitError:
+        return ()
+    base = change.old if change.old and _exists(project, change.old) else None
+    placings = _placings(project, change, commit, base)
+    why = f"superseded: {change.ref} is at {now[:10]} now"
+    has_to_run = [placing.on_superseded == "queue" or placing.run.verdict is not None for placing in placings]
+    return tuple(
+        placing if has_to else place_ended(placing.run, why, cancelled=True)
+        for placing, has_to in zip(placings, has_to_run, strict=True)
+    )
+
+
+def _base(
+    project: Project, change: Change, known: str | None, commit: Commit, moved: set[tuple[str, str]]
+) -> str | None:
+    """Return the commit that path conditions compare with: the ref's last value, or where a new branch began."""
+    for old in (change.old, known):
+        if old is not None and _exists(project, old):
+            return project.repository.commit(old).oid
+    if not change.ref.startswith("refs/heads/") or change.source != THIS_REPOSITORY:
+        return None
+    default = project.repository.default_branch()
+    if default is None or (THIS_REPOSITORY, f"refs/heads/{default}") in moved:
+        return None
+    try:
+        own = project.repository.commits_between(f"refs/heads/{default}..{commit.oid}")
+    except GitError:
+        return None
+    if not own:
+        return commit.parents[0] if commit.parents else None
+    return own[0].parents[0] if own[0].parents else None
+
+
+def _exists(project: Project, oid: str) -> bool:
+    try:
+        project.repository.commit(oid)
+    except GitError:
+        return False
+    return True
+
+
+def _placings(project: Project, change: Change, commit: Commit, base: str | None) -> tuple[Placing, ...]:
+    """Decide by the configuration of the commit itself which pipelines start, and how they wait."""
+    trust = trust_of(project.settings.orchestrator.trust.refs, change.ref)
+    is_tag = change.ref.startswith("refs/tags/")
+    request = RunRequest(
+        pipeline="",
+        revision=commit.oid,
+        ref=change.ref,
+        base=base,
+        trigger=TriggerKind.TAG if is_tag else TriggerKind.COMMIT,
+        trust=trust,
+        no_cache=change.wishes.no_cache,
+    )
+    try:
+        config = config_of(project, commit)
+    except (ConfigError, GitError) as error:
+        return (place_problem(request, commit, CONFIG_NAME, error),)
+    if config is None:
+        return ()
+    skip = _why_skipped(change.wishes, commit, is_tag=is_tag)
+    placings: list[Placing] = []
+    for name in change.wishes.pipelines or _started_by(config, change.ref):
+        asked = replace(request, pipeline=name, params=_params_for(config.pipeline(name), change.wishes))
+        placings.append(place(project, asked, commit, config, skip=skip))
+    return tuple(placings)
+
+
+def config_of(project: Project, commit: Commit) -> Config | None:
+    """Return the configuration of a commit, or the one given by `--config`; None when it has none.
+
+    Raises ConfigError, GitError.
+    """
+    if project.invocation.config_file is not None:
+        return read_config(project.named_config_text(), source="--config")
+    if project.repository.find_entry(commit.tree, CONFIG_NAME.encode()) is None:
+        return None
+    return project.config_at(commit.tree)
+
+
+def _started_by(config: Config, ref: str) -> list[str]:
+    if ref.startswith("refs/heads/"):
+        return [found.name for found in config.pipelines if found.trigger.kind is TriggerKind.COMMIT]
+    tag = ref.removeprefix("refs/tags/")
+    return [
+        found.name
+        for found in config.pipelines
+        if found.trigger.kind is TriggerKind.TAG and (not found.trigger.tags or matches_name(found.trigger.tags, tag))
+    ]
+
+
+def _why_skipped(wishes: Wishes, commit: Commit, *, is_tag: bool) -> str | None:
+    if wishes.skip:
+        return "the push option ci.skip"
+    if not is_tag and not wishes.pipelines and asks_to_skip(commit.message):
+        return "the commit's message asks to skip it"
+    return None
+
+
+def _params_for(pipeline: Pipeline | None, wishes: Wishes) -> dict[str, str]:
+    """Hand a pipeline those parameters that it declares; one that was chosen by name gets, and checks, all."""
+    if wishes.pipelines or pipeline is None:
+        return dict(wishes.params)
+    declared = {param.name for param in pipeline.params}
+    return {name: value for name, value in wishes.params.items() if name in declared}

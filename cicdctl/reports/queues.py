@@ -1,0 +1,75 @@
+"""Tells of the queue: what was queued, how it went, what is paused."""
+
+from __future__ import annotations
+
+from cicdctl.model import Run, RunSummary
+from cicdctl.orchestrator.drain import drain
+from cicdctl.orchestrator.intake import queue_run
+from cicdctl.orchestrator.waiting import wait_for_run, wait_for_start, work_off
+from cicdctl.project import Project
+from cicdctl.reports import lines
+from cicdctl.reports.document import run_document, run_fields
+from cicdctl.reports.ending import run_status
+from cicdctl.reports.output import print_document, print_lines, say_aside
+from cicdctl.runner import RunRequest
+from cicdctl.units import count
+
+
+def print_triggered(project: Project, request: RunRequest, *, wait: str, json: bool) -> int:
+    """Queue a run, start what may start, and wait as asked: `none`, `start` or `end`.
+
+    Returns exit status 0; after the end of the run its own.
+    """
+    run = queue_run(project, request)
+    if run.verdict is None:
+        drain(project)
+    if wait == "none" or run.verdict is not None:
+        if json:
+            print_document("queued", {"run": run_fields(run)})
+        else:
+            print_lines([f"#{run.number}"])
+            how = f"is {run.verdict.value}: {run.reason}" if run.verdict else "is queued"
+            say_aside(f"{run.pipeline} {how}; cicdctl show {run.number} tells how it goes")
+        return 0
+    waited = wait_for_start if wait == "start" else wait_for_run
+    summary = waited(project, run.number)
+    if json:
+        print_document("run", run_document(summary))
+    else:
+        print_lines([lines.run_end(summary)])
+    return run_status(summary.run) if summary.run.verdict is not None else 0
+
+
+def print_paused(project: Project, pipeline: str) -> int:
+    """Pause one pipeline, or (empty) the queue, and say what waits. Returns exit status 0."""
+    queue = project.state.queue
+    is_new = queue.pause(pipeline)
+    what = f'pipeline "{pipeline}"' if pipeline else "the queue"
+    print_lines([f"{what} is paused{'' if is_new else ' already'}: {count(len(queue.waiting()), 'run')} waiting"])
+    return 0
+
+
+def print_resumed(project: Project, pipeline: str) -> int:
+    """Let the queue, or one pipeline, go on, and start what may start. Returns exit status 0."""
+    queue = project.state.queue
+    was_paused = [queue.resume(name) for name in ([pipeline] if pipeline else sorted(queue.paused()))]
+    what = f'pipeline "{pipeline}"' if pipeline else "the queue"
+    started = drain(project)
+    print_lines(
+        [f"{what} goes on: {count(len(started), 'run')} started" if any(was_paused) else f"{what} is not paused"]
+    )
+    return 0
+
+
+def print_drained(project: Project, *, timeout_s: float | None) -> int:
+    """Work off the queue and print how each run ended. Returns exit status 0; 1 when one failed."""
+    ended: list[Run] = []
+
+    def tell(run: Run) -> None:
+        ended.append(run)
+        print_lines([lines.run_end(RunSummary(run=run))])
+
+    work_off(project, timeout_s=timeout_s, on_end=tell)
+    if not ended:
+        print_lines(["nothing waits, and nothing runs"])
+    return int(any(run_status(run) != 0 for run in ended))
