@@ -15,14 +15,21 @@ from cicdctl.runner.recovery import recover_and_tell
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
-@app.command()
+@app.command(epilog="Examples: cicdctl status   |   cicdctl status HEAD   |   cicdctl status main..")
 def status(
     ctx: typer.Context,
+    revisions: Annotated[
+        str, typer.Argument(metavar="[REV|A..B]", show_default=False, help="Show the verdicts on these commits.")
+    ] = "",
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Show the latest ten runs of each pipeline, and what runs now."""
+    """Show the latest ten runs of each pipeline, and what runs now; or what is known of commits."""
     with open_here(ctx) as project:
         install_warnings(project)
         recover_and_tell(project)
+        if revisions:
+            from cicdctl.reports.verdicts import print_verdicts
+
+            raise typer.Exit(print_verdicts(project, revisions, json=json))
         active = project.state.runs(RunFilter(active=True, limit=100))
         raise typer.Exit(print_status(project.state.latest_per_pipeline(10), active, json=json))

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from cicdctl.hookspecs import hookimpl
 from cicdctl.kinds import NotifierKind
-from cicdctl.notifiers import console, desktop, mail, slack, webhook
+from cicdctl.notifiers import console, desktop, mail, notes, slack, webhook
 from cicdctl.project import Project
 
 
@@ -24,6 +24,7 @@ class BuiltinNotifiers:
             console.kind_in(project.state_folder),
             desktop.kind_in(project.state_folder, project.environ),
             mail.KIND,
+            notes.kind_in(project.repository),
             slack.KIND,
             webhook.KIND,
         )

@@ -9,10 +9,9 @@ from contextlib import suppress
 from cicdctl.errors import GitError
 from cicdctl.kinds import Notice
 from cicdctl.notifiers.channel import Channel
+from cicdctl.notifiers.events import TEST_EVENT
 from cicdctl.notifiers.sender import project_name
 from cicdctl.project import Project
-
-TEST_EVENT = "test"
 
 
 def send_test(project: Project, channel: Channel) -> None:
