@@ -78,7 +78,8 @@ def open_shell(
             argv = ("sh", "-c", command) if command is not None else (shell,)
             return run_interactive(argv, cwd=slot.path, env=env)
     finally:
-        slot.release(reusable=True)
+        # What a person left running in it goes on, and must not meet a stage.
+        slot.release(reusable=False)
 
 
 def _load(project: Project, number: int) -> tuple[Prepared, dict[str, StageResult]]:

@@ -442,6 +442,19 @@ env = { COLOUR = "blue" }
     assert seen.stdout == "product\ntracked\nblue unit\n"
 
 
+def test_what_a_shell_leaves_running_never_meets_a_stage(make_project):
+    """A program started in a shell goes on after it; the folder it is in serves nobody else."""
+    project = make_project(unit="pwd; ls -A; false")
+    project.cicdctl("run", "build").fails(1)
+    command = "pwd; (for i in 1 2 3 4 5 6 7 8 9; do sleep 0.2; touch left; done >/dev/null 2>&1 &)"
+    folder = project.cicdctl("shell", "1", "unit", "-c", command).fails(0).stdout.strip()
+    time.sleep(0.4)
+    project.cicdctl("run", "build").fails(1)
+    log = project.cicdctl("logs").passes().stdout
+    assert folder not in log and "left" not in log.split()
+    time.sleep(1.6)
+
+
 def test_rerun_failed_keeps_what_passed(make_project, tmp_path):
     """`rerun --failed` does not repeat what passed, even when it is never cached."""
     config = f"""
