@@ -9,10 +9,12 @@ from typing import Any
 from cicdctl.errors import CicdError
 from cicdctl.model import RunFilter
 from cicdctl.project import Project
+from cicdctl.runner.places import remove_scratch
 from cicdctl.store import keep_state, lock
 
 KEEP_RUNS = 1_000
 EVERY_S = 24 * 3600.0
+ABANDONED_S = 7 * EVERY_S
 
 
 def collect_garbage(project: Project, *, dry_run: bool) -> Any:
@@ -22,6 +24,7 @@ def collect_garbage(project: Project, *, dry_run: bool) -> Any:
     if not dry_run:
         project.state.prune(KEEP_RUNS)
         _drop_traces(project)
+        _drop_scratch(project)
         pool = project.open_pool(capacity=4)
         pool.reap()
     return report
@@ -45,6 +48,15 @@ def _drop_traces(project: Project) -> None:
             if held is not None:
                 with held:
                     path.unlink(missing_ok=True)
+
+
+def _drop_scratch(project: Project) -> None:
+    """Remove what shells and questions that were killed left in the scratch folder; runs see to their own."""
+    active = {run.number for run in project.state.runs(RunFilter(active=True, limit=10_000))}
+    for path in (project.cache_folder / "scratch").glob("*"):
+        number = path.name.partition("-")[0]
+        if time.time() - path.lstat().st_mtime > ABANDONED_S and not (number.isdigit() and int(number) in active):
+            remove_scratch(path)
 
 
 def keep_house(project: Project) -> None:
