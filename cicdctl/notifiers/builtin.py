@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from cicdctl.hookspecs import hookimpl
 from cicdctl.kinds import NotifierKind
-from cicdctl.notifiers import console, desktop, mail, notes, slack, webhook
+from cicdctl.notifiers import bitbucket, console, desktop, gitea, github, gitlab, mail, notes, slack, webhook
 from cicdctl.project import Project
 
 
@@ -27,4 +27,8 @@ class BuiltinNotifiers:
             notes.kind_in(project.repository),
             slack.KIND,
             webhook.KIND,
+            github.KIND,
+            gitlab.KIND,
+            *gitea.KINDS,
+            *bitbucket.KINDS,
         )

@@ -46,17 +46,20 @@ class Answer(Value, frozen=True, kw_only=True):
             return
         if 300 <= self.status < 400:
             raise NotSent(f"answered {self.status}: redirects are not followed", is_final=True)
-        is_final = 400 <= self.status < 500 and self.status not in _TRY_AGAIN
+        wait_s = self._retry_after_s()
+        is_final = 400 <= self.status < 500 and self.status not in _TRY_AGAIN and not wait_s
         hint = "check the address and its token or secret" if self.status in (401, 403, 404) else ""
         said = one_line(self.body.decode("utf-8", "replace"), 120)
         words = f"answered {self.status}" + (f": {said}" if said else "")
-        raise NotSent(words, hint=hint, retry_after_s=self._retry_after_s(), is_final=is_final)
+        raise NotSent(words, hint=hint, retry_after_s=wait_s, is_final=is_final)
 
     def _retry_after_s(self) -> float:
         text = self.headers.get("retry-after", "")
         try:
+            if not text and self.headers.get("x-ratelimit-remaining") == "0":  # GitHub's way to say so
+                return max(1.0, float(self.headers["x-ratelimit-reset"]) - time.time())
             return max(0.0, float(text) if text.isdigit() else parsedate_to_datetime(text).timestamp() - time.time())
-        except (ValueError, TypeError, OverflowError):
+        except (KeyError, ValueError, TypeError, OverflowError):
             return 0.0
 
 
