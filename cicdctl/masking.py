@@ -211,8 +211,3 @@ def _json_variants(value: str) -> Iterable[bytes]:
         text = json.dumps(value, ensure_ascii=is_ascii)[1:-1].encode("utf-8", "surrogateescape")
         yield text
         yield text.replace(b"/", rb"\/")
-
-
-def mask_text(text: str, secrets: Mapping[str, str] | Sequence[str]) -> str:
-    """Mask one complete text; for more than one, keep a `Masker`."""
-    return Masker(secrets).text(text)

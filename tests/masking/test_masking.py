@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cicdctl.masking import Masker, list_variants, mask_text
+from cicdctl.masking import Masker, list_variants
 
 SECRET = 'p4ss/w0rd+"ü & x\\y'
 PEM = (
@@ -151,7 +151,6 @@ def test_text_is_masked_whole() -> None:
     assert masker.text("Bearer hunter2 \udcff geheim-üx") == "Bearer *** \udcff ***x"
     assert masker.text("nothing") == "nothing"
     assert Masker([]).text("nothing") == "nothing"
-    assert mask_text("Bearer hunter2", ["hunter2"]) == "Bearer ***"
 
 
 def test_text_leaves_the_stream_alone() -> None:
