@@ -253,3 +253,49 @@ def test_notify_list_without_notifiers(make_project):
     project = make_project(unit="true")
     assert project.cicdctl("notify", "list").passes().stdout.startswith("no notifiers;")
     assert json.loads(project.cicdctl("notify", "list", "--json").passes().stdout)["notifiers"] == []
+
+
+OWN = """
+from cicdctl.plugin_api import NotifierKind, NotSent, Value, hookimpl
+
+class Options(Value, frozen=True, kw_only=True):
+    file: str
+    token: str = ""
+
+class Own:
+    def __init__(self, options):
+        self.options = options
+
+    def send(self, notice):
+        if self.options.file == "final":
+            raise NotSent("nobody home " + self.options.token, is_final=True)
+        if self.options.file == "exit":
+            raise SystemExit(3)
+        with open(self.options.file, "a") as file:
+            file.write(notice.event + " " + notice.title + chr(10))
+
+@hookimpl
+def cicdctl_notifiers():
+    return [NotifierKind(name="own", options_type=Options, open=Own)]
+"""
+
+
+def tried(project):
+    """Return the two letters that could not be sent, once both were tried."""
+    letters = sorted(outbox(project)["letters"], key=lambda one: one["notifier"])
+    return letters if len(letters) == 2 and all(one["tries"] for one in letters) else None
+
+
+def test_notifier_of_a_plugin(make_project, tmp_path):
+    """A plugin's kind sends as the built-in ones do; what it raises is a failed try, its secrets masked."""
+    config = 'plugins = ["own.py"]\n[pipelines.build.stages]\none = "false"\n'
+    for name, file in (("good", tmp_path / "told"), ("bad", "final"), ("worse", "exit")):
+        config += f'[notifiers.{name}]\nuses = "own"\nfile = "{file}"\ntoken = "t0ken-t0ken"\n'
+    project = make_project(config, files={"own.py": OWN, ".gitignore": "__pycache__/\n"})
+    project.cicdctl("run", "build").fails(1)
+    wait_until((tmp_path / "told").exists)
+    assert (tmp_path / "told").read_text().startswith("broken project1: build is broken on main")
+    bad, worse = wait_until(lambda: tried(project))
+    assert bad["error"] == "nobody home ***" and bad["failed_at"]
+    assert "SystemExit(3)" in worse["error"] and not worse["failed_at"]
+    stop_sender(project)
