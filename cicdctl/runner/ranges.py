@@ -53,7 +53,7 @@ def run_range(project: Project, request: RunRequest) -> Iterator[Run]:
         finally:
             children.close()
             for run in runs:
-                settle(project, run, "interrupted before it began")
+                settle(project, run, "interrupted", interrupted=True)
 
 
 def _interrupt(number: int) -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import stat
 import time
+from contextlib import nullcontext
 from pathlib import Path
-
-from msgspec.structs import replace
 
 from cicdctl.errors import StoreError
 from cicdctl.model import Attempt, Run, RunState, RunSummary, StageResult, Verdict
@@ -68,14 +67,21 @@ def end_unstarted(project: Project, run: Run, reason: str) -> Run:
     return summary.run
 
 
-def settle(project: Project, run: Run, reason: str) -> RunSummary:
-    """Return how a run ended whose runner is gone; one that was never taken up is recorded as an error."""
+def settle(project: Project, run: Run, reason: str, *, interrupted: bool = False) -> RunSummary:
+    """Return how a run ended whose runner is gone; one that was never taken up is recorded as an error.
+
+    `interrupted`: we ended the runner ourselves, so that what it did not record is cancelled.
+    """
     summary = project.state.load(run.number)
     assert summary is not None
-    if summary.run.state is RunState.QUEUED:
-        return replace(summary, run=end_unstarted(project, summary.run, reason))
     if summary.run.verdict is None:
-        recover(project)
+        if interrupted:
+            with lock(run_lock(project, run.number), blocking=True) or nullcontext():
+                close_books(project, summary.run, Verdict.CANCELLED, reason)
+        elif summary.run.state is RunState.QUEUED:
+            end_unstarted(project, summary.run, reason)
+        else:
+            recover(project)
         summary = project.state.load(run.number)
         assert summary is not None
     return summary

@@ -61,7 +61,7 @@ class Trials:
         finally:
             children.close()
             while self.running:
-                settle(self._project, self.running.popitem()[1], "interrupted before it began")
+                settle(self._project, self.running.popitem()[1], "interrupted", interrupted=True)
 
     def drop(self, oid: str) -> None:
         """End a run of which nothing can be learned any more."""
