@@ -71,6 +71,12 @@ class Project:
         if self._temporary is not None:
             self._temporary.cleanup()
 
+    def close_state(self) -> None:
+        """Let go of the state database; it is opened again when it is next asked for."""
+        state = self.__dict__.pop("state", None)
+        if state is not None:
+            state.close()
+
     def _start_sender(self) -> None:
         """See to it that somebody tells what is to be told; nobody waits for it."""
         state = self.__dict__.get("state")

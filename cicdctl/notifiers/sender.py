@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
+from cicdctl.config import read_config
 from cicdctl.errors import CicdError, NotSent
 from cicdctl.masking import Masker
 from cicdctl.model import Run, RunSummary
@@ -24,6 +25,8 @@ MAX_TRIES = 30
 LONGEST_WAIT_S = 3600.0
 LINGER_S = 300.0
 _POLL_S = 0.25
+_CLOSE_ABOVE_S = 1.0
+_LOOK_EVERY_S = 5.0
 
 
 def send_waiting(project: Project, channels: Mapping[str, Channel], *, linger_s: float = LINGER_S) -> bool:
@@ -46,9 +49,9 @@ def backoff_s(tries: int, retry_after_s: float = 0.0) -> float:
 
 
 def _work(project: Project, channels: Mapping[str, Channel], linger_s: float) -> None:
-    outbox = project.state.outbox
     rests: dict[str, float] = {}
     while True:
+        outbox = project.state.outbox
         for news in outbox.news():
             outbox.spread(news, make_letters(project, channels, news))
         now = time.time()
@@ -62,7 +65,29 @@ def _work(project: Project, channels: Mapping[str, Channel], linger_s: float) ->
         due_at = outbox.next_due_at()
         if due_at is None or due_at > now + linger_s:
             return
+        _wait(project, due_at - now)
+
+
+def _wait(project: Project, seconds: float) -> None:
+    """Wait for so long, or until somebody writes to the state; it is closed meanwhile, so that it can be restored."""
+    if seconds < _CLOSE_ABOVE_S:
         time.sleep(_POLL_S)
+        return
+    project.close_state()
+    end = time.monotonic() + min(seconds, _LOOK_EVERY_S)
+    before = _state_files(project)
+    while time.monotonic() < end and _state_files(project) == before:
+        time.sleep(_POLL_S)
+
+
+def _state_files(project: Project) -> tuple[tuple[int, int, int], ...]:
+    """What changes when anything is committed to the state."""
+    found = []
+    for name in ("state.db", "state.db-wal"):
+        with suppress(OSError):
+            facts = (project.state_folder / name).stat()
+            found.append((facts.st_ino, facts.st_size, facts.st_mtime_ns))
+    return tuple(found)
 
 
 def _deliver(
@@ -164,8 +189,9 @@ def masker_for(project: Project, run: Run) -> Masker:
     """Return what masks every secret that the stages of this commit could have seen, and all that are stored."""
     names = set(project.secrets.list())
     with suppress(CicdError):
-        for pipeline in project.config_at(run.tree).pipelines:
-            names.update(name for stage in pipeline.stages for name in stage.secrets)
+        text = run.options.get("config_text")
+        config = read_config(text, source="--config") if text else project.config_at(run.tree)
+        names.update(name for pipeline in config.pipelines for stage in pipeline.stages for name in stage.secrets)
     found, _ = project.secrets.get(
         sorted(names), {name: project.environ[name] for name in names if name in project.environ}
     )

@@ -128,6 +128,25 @@ def stop_sender(project) -> None:
     wait_until(lambda: holder_pid(lock) is None)
 
 
+def test_waiting_for_a_next_try_holds_no_state(project, sink):
+    """While the sender waits, the state can be restored; and news that comes then is told at once."""
+    answers = iter([(429, {"Retry-After": "100"}, b""), (200, {}, b""), (200, {}, b"")])
+    sink.answer = lambda _: next(answers)
+    with_console = "[notifiers.me]\nuses = 'console'\non = 'failed'\n"
+    with open(f"{project.env['XDG_CONFIG_HOME']}/cicdctl/config.toml", "a") as file:
+        file.write(with_console)
+    project.cicdctl("run", "build").fails(1)
+    wait_until(lambda: [one for one in outbox(project)["letters"] if one["tries"]])
+    project.cicdctl("state", "backup").passes()
+    wait_until(lambda: project.cicdctl("state", "restore", "--yes").status == 0)
+    notices = project.path / ".git/cicdctl/notices.log"
+    before = len(notices.read_text().splitlines())
+    project.cicdctl("run", "build").fails(1)
+    wait_until(lambda: len(notices.read_text().splitlines()) == before + 1)
+    assert len(sink.requests) == 1
+    stop_sender(project)
+
+
 @pytest.mark.parametrize(
     "point",
     ["outbox-spread", "notice-sent", *(f"state_{when}_commit:{n}" for n in (1, 2) for when in ("before", "after"))],
