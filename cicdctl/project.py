@@ -49,7 +49,7 @@ class Project:
         self.warnings: list[str] = []
         self.mask: Callable[[str], str] = str  # takes the secrets of a run out of whatever is told
         self._told: set[str] = set()
-        self.starts_sender = True  # false in the process that sends
+        self.may_start_sender = True  # false in the process that sends
         self._temporary: TemporaryDirectory[str] | None = None
 
     def __enter__(self) -> Project:
@@ -61,7 +61,7 @@ class Project:
     def close(self) -> None:
         """Close what was opened, after the last warnings are told."""
         self.tell_warnings()
-        self._start_sender()
+        self.start_sender()
         for name in ("state", "cache", "blobs"):
             part = self.__dict__.pop(name, None)
             if part is not None:
@@ -77,10 +77,10 @@ class Project:
         if state is not None:
             state.close()
 
-    def _start_sender(self) -> None:
-        """See to it that somebody tells what is to be told; nobody waits for it."""
+    def start_sender(self) -> None:
+        """See to it that somebody tells what is due by now; nobody waits for it. What lives long asks now and then."""
         state = self.__dict__.get("state")
-        if state is None or not self.starts_sender or not self._notifies:
+        if state is None or not self.may_start_sender or not self._notifies:
             return
         from cicdctl.sending import start_sender
 

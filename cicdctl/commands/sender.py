@@ -16,6 +16,6 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 def sender(ctx: typer.Context) -> None:
     """Send the notices that wait, until the next one is far off."""
     with open_here(ctx) as project:
-        project.starts_sender = False
+        project.may_start_sender = False
         install_warnings(project)
         send_waiting(project, open_channels(project))

@@ -9,7 +9,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from cicdctl.config import NotifierSettings
-from cicdctl.errors import CicdError, ConfigError, NotSent, UsageError
+from cicdctl.errors import CicdError, ConfigError, NotSent, PluginError, UsageError
 from cicdctl.kinds import Notice, Notifier, NotifierKind, read_options
 from cicdctl.masking import Masker
 from cicdctl.model import Run
@@ -114,9 +114,9 @@ class Channel:
                 raise ConfigError(
                     tuple(f"{self._where}: {text}" for text in error.problems), hint=error.hint
                 ) from error
-            except BaseException:
+            except Exception as error:  # a plugin may raise anything, or hang
                 thread.close()
-                raise
+                raise PluginError(f'"{self.settings.uses}" does not open: {describe_error(error)}') from error
             endpoint = getattr(notifier, "endpoint", None)
             if endpoint is not None:
                 notifier.endpoint = replace(endpoint, may_be_private=self._is_own_target())

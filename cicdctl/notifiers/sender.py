@@ -56,16 +56,20 @@ def _work(project: Project, channels: Mapping[str, Channel], linger_s: float) ->
             outbox.spread(news, make_letters(project, channels, news))
         now = time.time()
         ready: dict[str, list[Letter]] = {}
-        for letter in outbox.due(now):
+        due = outbox.due(now)
+        for letter in due:
             if rests.get(letter.notifier, 0.0) <= time.monotonic():
                 ready.setdefault(letter.notifier, []).append(letter)
         if ready:
             _deliver(project, channels, ready, rests)
             continue
         due_at = outbox.next_due_at()
-        if due_at is None or due_at > now + linger_s:
+        if due_at is None:
             return
-        _wait(project, due_at - now)
+        wait_s = min((rests[letter.notifier] - time.monotonic() for letter in due), default=due_at - now)
+        if wait_s > linger_s:
+            return
+        _wait(project, wait_s)
 
 
 def _wait(project: Project, seconds: float) -> None:

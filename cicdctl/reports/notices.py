@@ -59,7 +59,7 @@ def print_test(project: Project, name: str) -> int:
 
 def print_sent(project: Project, *, again: bool) -> int:
     """Send what is due and print what is left. Returns exit status 1 when something did not arrive, else 0."""
-    project.starts_sender = False
+    project.may_start_sender = False
     outbox = project.state.outbox
     if again:
         outbox.try_again()

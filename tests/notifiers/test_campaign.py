@@ -51,7 +51,9 @@ def test_random_kills_lose_no_notice(make_project, operate, sink):
     assert told == ended
     ids = Counter(request.headers["webhook-id"] for request in sink.requests)
     assert len(ids) == len(ended)
-    print(f"{len(ended)} of {RUNS} runs ended, {killed} senders killed, {sum(ids.values()) - len(ids)} notices came twice")
+    print(
+        f"{len(ended)} of {RUNS} runs ended, {killed} senders killed, {sum(ids.values()) - len(ids)} notices came twice"
+    )
 
 
 def ended_runs(project) -> dict[int, str]:

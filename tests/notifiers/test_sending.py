@@ -268,6 +268,19 @@ def test_silent_and_garbled_servers_are_errors_in_words(project, sink):
     assert "no answer" in project.cicdctl("notify", "test", "team").fails(3).stderr
 
 
+def test_notify_send_tries_each_letter_once(make_project, operate, sink):
+    """A sink that is down costs a person one try per letter, no wait."""
+    operate(section(sink, more='on = "failed"'))
+    project = make_project(unit="false")
+    sink.answer = lambda _: (503, {}, b"down")
+    with lock(project.path / ".git/cicdctl/locks/notify.lock", blocking=True):
+        for _ in range(3):
+            project.cicdctl("run", "build").fails(1)
+    shown = project.cicdctl("notify", "send").fails(1).stdout
+    assert shown.count("1 of 30") == 3 and shown.count("answered 503: down") == 3
+    assert len({request.headers["webhook-id"] for request in sink.requests}) == len(sink.requests) == 3
+
+
 def test_notify_list_without_notifiers(make_project):
     project = make_project(unit="true")
     assert project.cicdctl("notify", "list").passes().stdout.startswith("no notifiers;")
@@ -284,6 +297,8 @@ class Options(Value, frozen=True, kw_only=True):
 class Own:
     def __init__(self, options):
         self.options = options
+        if options.file == "raise":
+            raise ZeroDivisionError("boom")
 
     def send(self, notice):
         if self.options.file == "final":
@@ -318,3 +333,5 @@ def test_notifier_of_a_plugin(make_project, tmp_path):
     assert bad["error"] == "nobody home ***" and bad["failed_at"]
     assert "SystemExit(3)" in worse["error"] and not worse["failed_at"]
     stop_sender(project)
+    env = {"CICDCTL_NOTIFIERS_GOOD_FILE": "raise"}
+    assert '"own" does not open: ZeroDivisionError: boom' in project.cicdctl("notify", "list", env=env).passes().stdout
