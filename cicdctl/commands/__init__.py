@@ -16,6 +16,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "pause": ("pause", "Start nothing any more that waits."),
     "resume": ("resume", "Let go on what was paused."),
     "drain": ("drain", "Start what waits, and wait until everything has ended."),
+    "hook": ("hook", "Start pipelines from git's hooks."),
     "cancel": ("cancel", "End a run that is going on."),
     "shell": ("shell", "Open a shell in a fresh copy of what a stage saw."),
     "bisect": ("bisect", "Find the commit that broke a stage."),

@@ -49,7 +49,7 @@ def decide(project: Project, changes: Sequence[Change]) -> list[Decision]:
     seen = {source: project.state.queue.seen(source) for source in {change.source for change in changes}}
     moved = {(change.source, change.ref) for change in changes}
     decided: list[Decision] = []
-    done: set[tuple[str, str]] = set()
+    done: set[tuple[str, ...]] = set()
     for change in changes:
         known = seen[change.source].get(change.ref)
         decision = _decide(project, change, known, moved)
@@ -63,10 +63,11 @@ def decide(project: Project, changes: Sequence[Change]) -> list[Decision]:
     return _merged(decided)
 
 
-def _identity(placing: Placing) -> tuple[str, str]:
-    """Two refs of one push at one commit start a pipeline once, when they are of one kind."""
+def _identity(placing: Placing) -> tuple[str, ...]:
+    """Two branches of one push at one commit start a pipeline once; two tags are two releases."""
     run = placing.run
-    return run.pipeline, f"{run.commit} {run.trigger} {run.trust} {run.verdict}"
+    tag = run.ref or "" if run.trigger is TriggerKind.TAG else ""
+    return run.pipeline, run.commit, run.trust, str(run.verdict), tag
 
 
 def _merged(decisions: Iterable[Decision]) -> list[Decision]:

@@ -30,8 +30,6 @@ def refuse_unavailable(config: Config, pipeline: Pipeline) -> None:
 def list_ignored(config: Config, pipeline: Pipeline) -> Iterator[str]:
     """Yield what this run goes on without, in words."""
     orchestrator = config.orchestrator
-    if pipeline.concurrency is not None:
-        yield f"pipelines.{pipeline.name}.concurrency is not available yet: this run waits for no other"
     if config.fixers:
         yield "fixers are not available yet: a failure is only reported"
     if orchestrator.optimization.thorough_health_checks:

@@ -108,10 +108,11 @@ def test_completion_offers_pipelines_stages_and_runs(make_project):
 def test_unavailable_parts_are_said(make_project):
     """Keys that a run goes on without are told each time."""
     project = make_project(
-        "[pipelines.build]\nconcurrency = { group = 'g' }\n[pipelines.build.stages]\na = 'true'\n[fixers.f]\nrun = 'true'\n"
+        "[pipelines.build]\n[pipelines.build.stages]\na = 'true'\n[fixers.f]\nrun = 'true'\n"
+        "[orchestrator]\nfailure_handling = { pause_on_failure = true }\n"
     )
     told = project.cicdctl("run", "build").passes().stderr
-    assert "concurrency is not available yet" in told and "fixers are not available yet" in told
+    assert "pause_on_failure is not available yet" in told and "fixers are not available yet" in told
 
 
 def test_broken_file_hides_nothing_that_was_run(make_project):
