@@ -9,6 +9,8 @@ import time
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from cicdctl.process import family
+
 POLL_S = 0.02
 
 
@@ -19,15 +21,18 @@ def start_detached(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], lo
     """
     descriptor = os.open(log, os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
-        child = subprocess.Popen(
-            argv,
-            cwd=cwd,
-            env=dict(env),
-            stdin=subprocess.DEVNULL,
-            stdout=descriptor,
-            stderr=descriptor,
-            start_new_session=True,
-        )
+        # Nobody may take it for an orphan of a stage between its start and the note of it.
+        with family.LOCK:
+            child = subprocess.Popen(
+                argv,
+                cwd=cwd,
+                env=dict(env),
+                stdin=subprocess.DEVNULL,
+                stdout=descriptor,
+                stderr=descriptor,
+                start_new_session=True,
+            )
+            family.let_alone(child.pid)
     finally:
         os.close(descriptor)
     pid = child.pid

@@ -31,6 +31,7 @@ _LOOKS = 50
 _GENTLE_LOOKS = 3
 
 _families: dict[int, Family] = {}
+_detached: dict[int, int] = {}  # our children that belong to no stage and outlive us: pid, and when it started
 _strangers: dict[int, float] = {}  # pids of zombies, with the time they were first seen
 _suspects: dict[tuple[int, int], set[str]] = {}
 
@@ -83,7 +84,8 @@ class Family:
             seen: set[int] = set()
             for _ in range(_LOOKS):
                 # One that has ended meanwhile may have left a child that was not yet on the list.
-                fresh = [pid for pid in _own_children() if pid not in seen and pid not in _families]
+                own = (pid for pid in _own_children() if pid not in seen and pid not in _families)
+                fresh = [pid for pid in own if not _is_detached(pid)]
                 if not fresh:
                     _forget_strangers(seen)
                     return mine
@@ -233,6 +235,23 @@ def _own_children() -> list[int]:
         found = procfs.children_of(pid)
         if procfs.threads_of(pid) == before:
             return found
+
+
+def let_alone(pid: int) -> None:
+    """Take note of a child that is to outlive us: it is nobody's orphan. The caller holds LOCK since its start."""
+    stat = procfs.read_stat(pid)
+    if stat is not None:
+        _detached[pid] = stat.started
+
+
+def _is_detached(pid: int) -> bool:
+    if pid not in _detached:
+        return False
+    stat = procfs.read_stat(pid)
+    if stat is not None and stat.started == _detached[pid]:
+        return True
+    del _detached[pid]  # it has ended, and its number was given to another
+    return False
 
 
 def _own_session() -> int:

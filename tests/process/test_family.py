@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cicdctl.errors import SandboxError
-from cicdctl.process import Control, Exit, probe_sandbox, sweep
+from cicdctl.process import Control, Exit, probe_sandbox, run_captured, start_detached, sweep
 from cicdctl.process.cgroup import probe_cgroup
+from cicdctl.process.procfs import read_stat
 
 if TYPE_CHECKING:
     from conftest import Stage
@@ -274,3 +275,16 @@ run_process(spec, print)
     else:
         assert stage.alive() != []
         sweep(stage.mark)
+
+
+def test_program_that_is_to_outlive_us_is_no_orphan(tmp_path):
+    """A captured program in the same folder ends without taking a detached one with it."""
+    pid = start_detached(["sleep", "60"], cwd=tmp_path, env={"PATH": os.environ["PATH"]}, log=tmp_path / "log")
+    try:
+        for script in ("true", "sleep 60 &"):
+            run_captured(["/bin/sh", "-c", script], cwd=tmp_path, env={"PATH": os.environ["PATH"]}, timeout_s=10)
+        stat = read_stat(pid)
+        assert stat is not None and stat.state != "Z"
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
