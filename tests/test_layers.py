@@ -21,7 +21,7 @@ FLOORS: list[set[str]] = [
     {"plugin_manager", "sending"},
     {"project"},
     {"runner"},
-    {"orchestrator", "notifiers"},
+    {"orchestrator", "notifiers", "monitors"},
     {"reports"},
     {"commands"},
     {"cli"},

@@ -16,6 +16,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "pause": ("pause", "Start nothing any more that waits."),
     "resume": ("resume", "Let go on what was paused."),
     "drain": ("drain", "Start what waits, and wait until everything has ended."),
+    "watch": ("watch", "Notice new commits, tags and schedules, and start their pipelines."),
+    "stop": ("stop", "End the orchestrator of this repository."),
     "hook": ("hook", "Start pipelines from git's hooks."),
     "cancel": ("cancel", "End a run that is going on."),
     "shell": ("shell", "Open a shell in a fresh copy of what a stage saw."),

@@ -107,5 +107,5 @@ def _start(project: Project, waiting: Waiting) -> Started | None:
         return None
     reach("drain-started")
     project.state.queue.started(run.number, pid)
-    _log.info("run #%d (%s) started, pid %d", run.number, run.pipeline, pid)
+    _log.info("run #%d (%s) started, pid %d", run.number, run.pipeline, pid, extra={"run": run.number})
     return Started(run=run.number, pid=pid)

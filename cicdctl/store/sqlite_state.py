@@ -121,6 +121,10 @@ class SqliteState:
             for row in rows
         ]
 
+    def newest_event(self) -> int:
+        """Give the id of the newest event; 0 when there is none."""
+        return int(self._database.query("SELECT ifnull(max(id), 0) FROM event")[0][0])
+
     def take_over(self, number: int) -> int:
         """See `StateStore.take_over`."""
         with self._database.transaction() as connection:

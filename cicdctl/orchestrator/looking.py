@@ -1,0 +1,83 @@
+"""Looks through a monitor in a thread of its own: a broken or slow one delays no other."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+
+from cicdctl.errors import describe
+from cicdctl.kinds import Monitor, Sighting
+from cicdctl.model import Value
+
+LONGEST_S = 900.0
+SPREAD = 0.1
+_log = logging.getLogger("cicdctl.monitor")
+
+
+class Look(Value, frozen=True, kw_only=True):
+    """What a monitor saw; `failure` instead when it could not look. `source` is the repository looked at."""
+
+    source: str
+    sightings: tuple[Sighting, ...] = ()
+    failure: str | None = None
+
+
+def pause_after(interval_s: float, failures: int, *, chance: Callable[[], float] = random.random) -> float:
+    """Seconds until the next look: the interval, doubled with each failure in a row, a little spread.
+
+    Many orchestrators started together must not knock together; a broken remote is asked every 15 min at last.
+    """
+    factor = float(2 ** min(failures, 30))
+    pause_s = min(interval_s * factor, max(LONGEST_S, interval_s))
+    spread = SPREAD if failures == 0 else 0.5
+    return pause_s * (1 + spread * (2 * chance() - 1))
+
+
+class Looker(threading.Thread):
+    """One monitor's thread; what it sees is put into `inbox`. `open` gives the monitor, again after each failure."""
+
+    def __init__(
+        self, name: str, source: str, open: Callable[[], Monitor], inbox: SimpleQueue[Look], *, interval_s: float
+    ) -> None:
+        super().__init__(name=f"monitor-{name}", daemon=True)
+        self._source = source
+        self._open = open
+        self._inbox = inbox
+        self._interval_s = interval_s
+        self._ended = threading.Event()
+        self._stale = threading.Event()
+        self._now = threading.Event()
+
+    def look_now(self, *, anew: bool = False) -> None:
+        """Look without waiting for the interval; `anew` begins with what the store knows."""
+        if anew:
+            self._stale.set()
+        self._now.set()
+
+    def end(self) -> None:
+        """Ask it to end; a look that goes on is not waited for."""
+        self._ended.set()
+        self._now.set()
+
+    def run(self) -> None:
+        monitor: Monitor | None = None
+        failures = 0
+        while not self._ended.is_set():
+            self._now.clear()
+            try:
+                if self._stale.is_set() and monitor is not None:
+                    self._stale.clear()
+                    monitor.close()
+                    monitor = None
+                monitor = monitor or self._open()
+                self._inbox.put(Look(source=self._source, sightings=tuple(monitor.look())))
+                failures = 0
+            except Exception as error:  # a plugin may raise anything; the others go on
+                failures += 1
+                self._inbox.put(Look(source=self._source, failure=describe(error)))
+            self._now.wait(pause_after(self._interval_s, failures))
+        if monitor is not None:
+            monitor.close()
