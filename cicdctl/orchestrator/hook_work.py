@@ -14,6 +14,7 @@ from cicdctl.orchestrator.drain import drain
 from cicdctl.orchestrator.spool import import_spool, spool_folder
 from cicdctl.project import Project
 from cicdctl.runner import RunRequest, recover, run_pipeline
+from cicdctl.runner.pins import release_strays
 
 _AGAIN_S = 0.25
 _LONGEST_S = 60.0
@@ -28,6 +29,7 @@ def drain_spool(project: Project) -> None:
         _, is_left = import_spool(project)
         drain(project)
         if not is_left or time.monotonic() > end:
+            release_strays(project)  # the hook pins what may turn out to start nothing
             return
         time.sleep(_AGAIN_S)
 

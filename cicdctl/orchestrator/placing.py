@@ -7,7 +7,7 @@ import time
 from msgspec.structs import replace
 
 from cicdctl.config import Config
-from cicdctl.errors import CicdError, GitError, StoreError
+from cicdctl.errors import CicdError, StoreError
 from cicdctl.git import Commit
 from cicdctl.model import Pipeline, Run, RunState, TriggerKind, Verdict
 from cicdctl.project import Project
@@ -31,11 +31,11 @@ def place(
     """Return the run of a request, ready to be recorded.
 
     One that `skip` gives a reason against, whose conditions do not hold or that cannot be carried out is recorded
-    as such. Raises GitError or StoreError when the repository cannot be read.
+    as such. Raises StoreError when the state cannot be read.
     """
     try:
         prepared = prepared or prepare(project, request)
-    except (GitError, StoreError):
+    except StoreError:
         raise
     except CicdError as error:
         return place_problem(request, commit, request.pipeline, error)

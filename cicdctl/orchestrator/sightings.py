@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from cicdctl.errors import CicdError
 from cicdctl.model import Run
 from cicdctl.orchestrator.change import THIS_REPOSITORY, Change
 from cicdctl.orchestrator.intake import accept, take_in
@@ -18,7 +19,7 @@ _log = logging.getLogger("cicdctl.monitor")
 
 
 def take_sightings(project: Project, look: Look) -> list[Run]:
-    """Queue what the sightings bring. Raises StoreError or GitError, and then all of it is still to be done."""
+    """Queue what the sightings bring. Raises StoreError or GitError, and then some is still to be done."""
     seen = project.state.queue.seen(look.source)
     is_first = _LOOKED_AT not in seen
     sightings = [one for one in look.sightings if _is_watched(project, one.ref)]
@@ -35,6 +36,7 @@ def take_sightings(project: Project, look: Look) -> list[Run]:
         where = look.source or "this repository"
         _log.info("%s is watched from now on: %d branches and tags", where, len(new))
     runs: list[Run] = []
+    failure: CicdError | None = None
     for one in sightings:
         if one.ref in new:
             continue
@@ -42,7 +44,13 @@ def take_sightings(project: Project, look: Look) -> list[Run]:
         # A hint to look: what the ref is now is asked when it is taken in.
         change = Change(ref=one.ref, old=one.old, new=None, source=look.source)
         delivery = (f"monitor {look.source}", one.id) if one.id else None
-        runs += take_in(project, (change,), delivery=delivery).runs
+        try:
+            runs += take_in(project, (change,), delivery=delivery).runs
+        except CicdError as error:
+            _log.error("%s is not queued yet: %s", one.ref, error.message)
+            failure = failure or error  # the other refs are none the worse for it
+    if failure is not None:
+        raise failure
     return runs
 
 

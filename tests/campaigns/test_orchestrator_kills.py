@@ -1,0 +1,117 @@
+"""Orchestrator, runners and commands are killed at random moments: what was acknowledged runs, and once.
+
+`CICDCTL_KILLS=1000 python -m pytest -m campaign tests/campaigns/test_orchestrator_kills.py -s`
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from cicdctl.store import check_state
+
+CONFIG = """
+[pipelines.build]
+[pipelines.build.stages]
+unit = "echo $CICD_RUN >> {log}; sleep 0.05"
+[pipelines.deploy]
+side_effects = true
+[pipelines.deploy.stages]
+ship = "echo $CICD_RUN >> {log}; sleep 0.05"
+[pipelines.pushed]
+trigger = "on_commit"
+[pipelines.pushed.stages]
+unit = "echo pushed"
+[orchestrator]
+polling_interval = 0.3
+trust = {{ refs = ["**"] }}
+"""
+
+
+@pytest.mark.campaign
+@pytest.mark.timeout(7200)
+def test_random_kills(make_project, tmp_path):
+    kills, seed = int(os.environ.get("CICDCTL_KILLS", "100")), random.randrange(2**32)
+    choose = random.Random(seed)
+    print(f"seed {seed}")
+    log = tmp_path / "log"
+    log.touch()
+    project = make_project(config=CONFIG.format(log=log))
+    project.git("config", "receive.denyCurrentBranch", "ignore")
+    project.cicdctl("hook", "install", "post-receive").passes()
+    project.cicdctl("watch", "--once").passes()
+    acknowledged: list[int] = []
+    pushed: list[str] = []
+    done = Counter()
+    commands: list[subprocess.Popen[str]] = []
+    watch = None
+    while sum(done.values()) < kills:
+        if watch is None or watch.poll() is not None:
+            watch = subprocess.Popen(
+                [sys.executable, "-P", "-m", "cicdctl", "watch"],
+                cwd=project.path, env=project.env, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL,
+            )  # fmt: skip
+        while len(commands) < 2:
+            commands.append(project.start("trigger", choose.choice(("build", "deploy")), "--no-cache"))
+        if choose.random() < 0.2:
+            commit = project.git("commit-tree", "HEAD^{tree}", "-p", "HEAD", "-m", f"{choose.random()}")
+            project.git("push", "-q", str(project.path), f"{commit}:refs/heads/b{len(pushed)}")
+            pushed.append(commit)
+        time.sleep(choose.random() * 0.4)
+        victims = [("watch", watch.pid), *(("command", process.pid) for process in commands)]
+        victims += [(kind, pid) for kind, pid in ours(project.path) if kind in ("runner", "hook")]
+        wanted = choose.choice(sorted({kind for kind, _ in victims}))
+        kind, pid = choose.choice([victim for victim in victims if victim[0] == wanted])
+        try:
+            os.kill(pid, signal.SIGKILL)
+            done[kind] += 1
+        except ProcessLookupError:
+            continue
+        for process in list(commands):
+            if process.poll() is not None:
+                commands.remove(process)
+                acknowledged += [int(line[1:]) for line in process.communicate()[0].split()]
+    watch.kill()
+    watch.wait()
+    for process in commands:
+        acknowledged += [int(line[1:]) for line in process.communicate(timeout=60)[0].split()]
+    project.cicdctl("hook", "drain").passes()
+    project.cicdctl("drain", "--timeout", "90")
+
+    told = json.loads(project.cicdctl("history", "--json", "--limit", "10000").passes().stdout)["runs"]
+    verdicts = {run["number"]: run["verdict"] for run in told}
+    started = Counter(int(line) for line in log.read_text().split())
+    print(dict(done), Counter(verdicts.values()), f"{len(acknowledged)} triggers, {len(pushed)} pushes acknowledged")
+    assert len(set(acknowledged)) == len(acknowledged)
+    assert set(acknowledged) <= set(verdicts)
+    assert set(verdicts.values()) <= {"passed", "interrupted"}
+    assert Counter(run["commit"] for run in told if run["pipeline"] == "pushed") == Counter(pushed)
+    deploys = [run["number"] for run in told if run["pipeline"] == "deploy"]
+    assert [number for number in deploys if started[number] > 1] == []
+    by_hand = [run["number"] for run in told if run["pipeline"] != "pushed"]
+    assert [number for number in by_hand if verdicts[number] == "passed" and not started[number]] == []
+    assert check_state(project.path / ".git/cicdctl") == "ok"
+    assert list((project.path / ".git/cicdctl/spool").iterdir()) == []
+
+
+def ours(folder: Path) -> list[tuple[str, int]]:
+    """The detached processes that work for this repository."""
+    found = []
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                words = Path(f"/proc/{entry}/cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if os.fsencode(folder) in words:
+                found.append(("runner" if b"_runner" in words else "hook" if b"hook" in words else "other", int(entry)))
+    return found
