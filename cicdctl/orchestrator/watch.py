@@ -74,9 +74,11 @@ class Orchestrator:
 
         Raises ConfigError, StoreError (also when there is an orchestrator already).
         """
+        # Whoever holds the lock watches: what may be wrong is found out before.
+        self._project.require_settings()
+        self._find_monitor()
+        set_up_logging(self._project.settings.logging, self._project.state_folder)
         with take_the_lead(self._project):
-            self._project.require_settings()
-            set_up_logging(self._project.settings.logging, self._project.state_folder)
             before = {number: signal.signal(number, self._take_signal) for number in _SIGNALS}
             try:
                 self._begin()
@@ -105,14 +107,19 @@ class Orchestrator:
         where = source_of(self._project) or str(self._project.repository.work_tree or self._project.repository.git_dir)
         _log.info("watching %s, pid %d", where, os.getpid())
 
-    def _start_lookers(self) -> None:
-        settings = self._project.settings.orchestrator
-        method = settings.monitoring.method
+    def _find_monitor(self) -> tuple[str, MonitorKind]:
+        """Return the kind that is to look. Raises ConfigError when nobody provides it."""
+        method = self._project.settings.orchestrator.monitoring.method
         # Webhooks are heard by the server; what they miss is found by looking.
         name = "polling" if method == "webhook" else method
-        source = source_of(self._project)
         kind = self._project.plugins.find("cicdctl_monitors", name, where="orchestrator.monitoring.method")
         assert isinstance(kind, MonitorKind)
+        return name, kind
+
+    def _start_lookers(self) -> None:
+        settings = self._project.settings.orchestrator
+        name, kind = self._find_monitor()
+        source = source_of(self._project)
         project = self._project
 
         def open_monitor() -> object:
@@ -224,17 +231,19 @@ class Orchestrator:
         except CicdError as error:
             _log.error("the configuration is as it was: %s", error.message)
             return
+        old, self._project = self._project, fresh
         try:
             fresh.require_settings()
+            self._find_monitor()
             set_up_logging(fresh.settings.logging, fresh.state_folder)
         except CicdError as error:
             _log.error("the configuration is as it was: %s", error.message)
+            self._project = old
             fresh.close()
             return
         for looker in self._lookers.values():
             looker.end()
         self._lookers.clear()
-        old, self._project = self._project, fresh
         old.close()
         self._scheduler = Scheduler(fresh)
         self._start_lookers()
