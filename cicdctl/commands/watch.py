@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from cicdctl.commands.opening import open_here
+from cicdctl.commands.names import complete_pipeline
+from cicdctl.commands.opening import open_here, refuse_options
 from cicdctl.errors import UsageError
 from cicdctl.monitors.builtin import BuiltinMonitors
 from cicdctl.project import Project
@@ -16,14 +17,26 @@ from cicdctl.reports.watching import print_daemon, watch_here
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
-@app.command(epilog="Example: cicdctl watch --daemon")
+@app.command(epilog="Examples: cicdctl watch --daemon   |   cicdctl watch --files build")
 def watch(
     ctx: typer.Context,
+    pipelines: Annotated[
+        list[str] | None,
+        typer.Argument(help="Pipelines of --files. Default: those on_commit.", autocompletion=complete_pipeline),
+    ] = None,
+    *,
+    files: Annotated[
+        bool, typer.Option("--files", help="Run on the working tree whenever its files have changed.")
+    ] = False,
     once: Annotated[bool, typer.Option("--once", help="Look once, start what may start, and return.")] = False,
     daemon: Annotated[bool, typer.Option("--daemon", help="Go on in the background; cicdctl stop ends it.")] = False,
 ) -> None:
     """Notice new commits, tags and schedules, and start their pipelines. One process per repository."""
-    if once and daemon:
+    if files:
+        refuse_options("--files", {"--once": once, "--daemon": daemon})
+    elif pipelines:
+        raise UsageError("pipelines are named with --files only", hint="cicdctl pause PIPELINE holds one")
+    elif once and daemon:
         raise UsageError("--once cannot be used with --daemon")
 
     def open_watched() -> Project:
@@ -32,6 +45,10 @@ def watch(
         project.plugins.register(BuiltinMonitors(project), "monitors")
         return project
 
+    if files:
+        from cicdctl.reports.file_watching import watch_files
+
+        raise typer.Exit(watch_files(open_watched, pipelines or []))
     if daemon:
         with open_watched() as project:
             raise typer.Exit(print_daemon(project))
