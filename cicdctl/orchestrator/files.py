@@ -98,6 +98,7 @@ class FileWatch:
         while wanted:
             name = wanted.pop(0)
             run = start_detached_run(self._project, RunRequest(pipeline=name, trigger=TriggerKind.MANUAL))
+            self._running = run.number
             yield Seen(began=run)
             summary = self._follow(run)
             yield Seen(ended=summary)
@@ -115,7 +116,6 @@ class FileWatch:
 
     def _follow(self, run: Run) -> RunSummary:
         """Wait for the end of a run; once the files have changed, ask for it."""
-        self._running = run.number
         next_look = time.monotonic() + LOOK_S
         asked = False
         while True:

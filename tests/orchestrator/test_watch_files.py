@@ -34,7 +34,7 @@ def following(wait_until, tmp_path):
                 [sys.executable, "-P", "-m", "cicdctl", "watch", "--files", *names],
                 cwd=project.path, env=project.env, stdin=subprocess.DEVNULL, stdout=file, stderr=file,
             )  # fmt: skip
-        started.append(process)
+        started.append((project, process))
 
         def says(text: str) -> None:
             wait_until(lambda: text in out.read_text(), what=f"{text!r} in {out.read_text()!r}")
@@ -42,9 +42,10 @@ def following(wait_until, tmp_path):
         return says
 
     yield start
-    for process in started:
+    for project, process in started:
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=20) == 130
+        project.cicdctl("drain")  # its run ends soon after
 
 
 def test_says_what_changed_and_goes_on_after_red(make_project, following):
@@ -76,11 +77,11 @@ def test_newer_files_supersede_the_run_that_goes_on(make_project, following, wai
     wait_until(lambda: project.git("for-each-ref", "refs/cicd") == "", what="no pin")
 
 
-def test_ending_it_ends_its_run(make_project, following, wait_for_quiet, wait_until, runs):
+def test_ending_it_ends_its_run(make_project, following, wait_until, runs):
+    """The fixture ends it, and no process may be left."""
     project = make_project(config=CONFIG)
     project.write("slow", "")
-    process_says = following(project, "slow")
-    process_says("watching the files")
+    following(project, "slow")
     wait_until(lambda: [run["state"] for run in runs(project)] == ["running"])
 
 
