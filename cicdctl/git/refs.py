@@ -13,6 +13,9 @@ from cicdctl.model import Value
 
 KEEP_PREFIX = "refs/cicd/keep/"
 LOCK_WAIT_S = 2.0
+# Nobody holds the lock of one of our own refs for longer: whoever made it was killed, and nobody is to tidy up by hand.
+STALE_LOCK_S = 10.0
+_OWN_PREFIX = "refs/cicd/"
 _OID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 # git-check-ref-format(1): what no ref may contain, and how no part of it may begin or end.
 _BAD_NAME = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|(?:^|/)\.|\.lock(?:/|$)|\.$|/$|^/|^@$")
@@ -122,7 +125,7 @@ class Refs:
         """
         check_ref_name(name)
         path = self._path(name)
-        with _RefLock(path) as lock:
+        with _RefLock(path, is_own=name.startswith(_OWN_PREFIX)) as lock:
             found = self.read(name)
             if found != expected:
                 raise RefMoved(f"{name!r} is at {found or 'nothing'}, not at {expected or 'nothing'}")
@@ -154,8 +157,9 @@ class Refs:
 class _RefLock:
     """`<file>.lock`, held between enter and exit; the file changes only when `write` was called."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, is_own: bool = False) -> None:
         self._path = path
+        self._is_own = is_own
         self._lock = path.with_name(path.name + ".lock")
         self._content: bytes | None = None
 
@@ -170,6 +174,9 @@ class _RefLock:
             except (FileExistsError, FileNotFoundError) as error:
                 if isinstance(error, FileExistsError) and not self._lock.parent.is_dir():
                     raise GitError(f"{str(self._path)!r} cannot exist: a ref is in its way") from error
+                if self._is_own and isinstance(error, FileExistsError) and self._is_stale():
+                    self._lock.unlink(missing_ok=True)
+                    continue
                 if time.monotonic() > until:
                     raise GitError(_say_locked(self._lock), hint="remove it when no git process is running") from error
             except NotADirectoryError as error:
@@ -177,6 +184,12 @@ class _RefLock:
             # Jitter from the process id, so that two processes do not knock in step.
             time.sleep(pause * (1 + (os.getpid() * 7919 + time.monotonic_ns()) % 997 / 997))
             pause = min(pause * 1.5, 0.1)
+
+    def _is_stale(self) -> bool:
+        try:
+            return abs(time.time() - self._lock.lstat().st_mtime) > STALE_LOCK_S
+        except OSError:
+            return False
 
     def write(self, content: bytes) -> None:
         self._content = content

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import time
 import pytest
 
 from cicdctl.errors import GitError
-from cicdctl.git.refs import RefMoved, check_ref_name
+from cicdctl.git.refs import STALE_LOCK_S, RefMoved, check_ref_name
 from cicdctl.git.repository import open_repository
 
 
@@ -276,3 +277,22 @@ def test_processes_on_one_ref_lose_nothing(make_git):
         time.sleep(0.02)
     assert [process.wait() for process in running] == [0, 0, 0]
     assert git.text("rev-list", "--count", "refs/cicd/counter") == "31"
+
+
+def test_lock_that_a_killed_process_left_on_our_own_ref_is_no_lock(make_git):
+    """Nothing needs a manual unlock; locks of the user's refs, and young ones, are respected."""
+    work = make_git()
+    work.write("a")
+    work.commit()
+    repository = open_repository(work.path)
+    oid = repository.resolve("HEAD").oid
+    lock = work.path / f".git/refs/cicd/keep/{oid}.lock"
+    lock.parent.mkdir(parents=True)
+    lock.touch()
+    with pytest.raises(GitError, match="held by another process"):
+        repository.keep(oid)
+    long_ago = time.time() - STALE_LOCK_S - 1
+    os.utime(lock, (long_ago, long_ago))
+    repository.keep(oid)
+    assert repository.refs()[f"refs/cicd/keep/{oid}"] == oid
+    assert not lock.exists()
