@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "watch": ("watch", "Notice new commits, tags and schedules, and start their pipelines."),
     "stop": ("stop", "End the orchestrator of this repository."),
     "hook": ("hook", "Start pipelines from git's hooks."),
+    "approve": ("approve", "Let a run start that waits for an approval."),
     "cancel": ("cancel", "End a run that is going on."),
     "shell": ("shell", "Open a shell in a fresh copy of what a stage saw."),
     "bisect": ("bisect", "Find the commit that broke a stage."),

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from cicdctl.config import read_config
 from cicdctl.errors import CicdError, GitError
-from cicdctl.model import Run, TriggerKind
+from cicdctl.model import Run, RunState, TriggerKind
 from cicdctl.orchestrator.change import Change
 from cicdctl.orchestrator.deciding import decide
 from cicdctl.orchestrator.placing import place, place_ended
@@ -67,6 +67,8 @@ def accept(project: Project, arrival: Arrival) -> Recorded:
         _log.info(
             "run #%d: %s on %s %s is %s", run.number, run.pipeline, run.ref, run.commit[:10], run.verdict or run.state
         )
+        if run.state is RunState.BLOCKED:
+            project.state.tell(run, "approval_needed", f"cicdctl approve {run.number} lets it start")
         if run.verdict is None:
             project.plugins.announce("cicdctl_run_queued", run=run)
     return recorded

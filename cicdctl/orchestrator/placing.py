@@ -16,6 +16,7 @@ from cicdctl.runner.prepare import Prepared, prepare
 from cicdctl.runner.variables import branch_and_tag
 from cicdctl.store.sqlite_queue import Placing
 
+NEEDS_APPROVAL = "waits for an approval"
 _BY_ITSELF = frozenset({TriggerKind.COMMIT, TriggerKind.TAG, TriggerKind.AFTER, TriggerKind.SCHEDULE})
 
 
@@ -44,6 +45,8 @@ def place(
         skip = prepared.plan.skip.reason
     if skip is not None:
         return place_ended(run, skip)
+    if pipeline.approval:
+        run = replace(run, state=RunState.BLOCKED, reason=NEEDS_APPROVAL)
     group, policy = _group(pipeline, run)
     return Placing(
         run=run,

@@ -50,8 +50,10 @@ def _wait(project: Project, number: int, is_over: Callable[[Run], bool], timeout
 
 
 def _refuse_paused(project: Project, run: Run) -> None:
+    if run.state is RunState.BLOCKED:
+        raise Paused(f"run #{run.number} waits for an approval", hint=f"cicdctl approve {run.number} lets it start")
     paused = project.state.queue.paused()
-    if run.state is RunState.QUEUED and ("" in paused or run.pipeline in paused):
+    if _is_held(run, paused):
         what = "the queue" if "" in paused else f'pipeline "{run.pipeline}"'
         raise Paused(f"run #{run.number} waits: {what} is paused", hint="cicdctl resume lets it go on")
 
@@ -79,14 +81,16 @@ def work_off(project: Project, *, timeout_s: float | None = None, on_end: Callab
             return
         paused = queue.paused()
         left = [project.state.load(number) for number in known]
-        if left and paused and all(one and one.run.state is RunState.QUEUED for one in left):
-            _refuse_paused_all([one.run for one in left if one], paused)
+        if left and all(one is not None and _is_held(one.run, paused) for one in left):
+            what = f"{count(len(left), 'run')} waiting: paused, or without the approval that is needed"
+            raise Paused(what, hint="cicdctl resume and cicdctl approve let them go on")
         if timeout_s is not None and time.monotonic() - began >= timeout_s:
             what = f"{count(len(known), 'run')} not ended after {timeout_s:g} s"
             raise CicdError(what, hint="they go on; cicdctl status shows them")
         time.sleep(POLL_S)
 
 
-def _refuse_paused_all(runs: list[Run], paused: frozenset[str]) -> None:
-    if all("" in paused or run.pipeline in paused for run in runs):
-        raise Paused(f"{count(len(runs), 'run')} waiting: paused", hint="cicdctl resume lets them go on")
+def _is_held(run: Run, paused: frozenset[str]) -> bool:
+    if run.state is RunState.BLOCKED:
+        return True
+    return run.state is RunState.QUEUED and ("" in paused or run.pipeline in paused)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from cicdctl.model import Run, RunSummary
+from cicdctl.errors import UsageError
+from cicdctl.model import Run, RunState, RunSummary
 from cicdctl.orchestrator.drain import drain
 from cicdctl.orchestrator.intake import queue_run
 from cicdctl.orchestrator.waiting import wait_for_run, wait_for_start, work_off
@@ -12,6 +13,7 @@ from cicdctl.reports.document import run_document, run_fields
 from cicdctl.reports.ending import run_status
 from cicdctl.reports.output import print_document, print_lines, say_aside
 from cicdctl.runner import RunRequest
+from cicdctl.runner.selection import find_run
 from cicdctl.units import count
 
 
@@ -28,7 +30,8 @@ def print_triggered(project: Project, request: RunRequest, *, wait: str, json: b
             print_document("queued", {"run": run_fields(run)})
         else:
             print_lines([f"#{run.number}"])
-            how = f"is {run.verdict.value}: {run.reason}" if run.verdict else "is queued"
+            waits = "waits for an approval" if run.state is RunState.BLOCKED else "is queued"
+            how = f"is {run.verdict.value}: {run.reason}" if run.verdict else waits
             say_aside(f"{run.pipeline} {how}; cicdctl show {run.number} tells how it goes")
         return 0
     waited = wait_for_start if wait == "start" else wait_for_run
@@ -73,3 +76,16 @@ def print_drained(project: Project, *, timeout_s: float | None) -> int:
     if not ended:
         print_lines(["nothing waits, and nothing runs"])
     return int(any(run_status(run) != 0 for run in ended))
+
+
+def print_approved(project: Project, text: str) -> int:
+    """Let a run start that waits for an approval. Returns exit status 0; raises UsageError when it waits for none."""
+    run = find_run(project, text).run
+    who = project.environ.get("USER") or project.environ.get("LOGNAME") or "somebody"
+    approved = project.state.queue.approve(run.number, who)
+    if approved is None:
+        state = run.verdict or run.state
+        raise UsageError(f"run #{run.number} waits for no approval: it is {state}", hint=f"cicdctl show {run.number}")
+    drain(project)
+    print_lines([f"#{run.number} {run.pipeline} approved"])
+    return 0

@@ -16,8 +16,6 @@ def refuse_unavailable(config: Config, pipeline: Pipeline) -> None:
         raise NotAvailable("project.submodules", hint="stages see an empty folder where a submodule is")
     if config.project.lfs:
         raise NotAvailable("project.lfs", hint="stages see the pointer files of git-lfs")
-    if pipeline.approval:
-        raise NotAvailable(f"{where}.approval", hint="remove the key to run this pipeline without a gate")
     if pipeline.environment is not None:
         raise NotAvailable(f"{where}.environment", hint="deploy locks and rollback are not part of this version")
     if pipeline.rollback:

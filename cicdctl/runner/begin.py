@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
-from cicdctl.errors import StoreError
+from cicdctl.errors import StoreError, UsageError
 from cicdctl.model import Run, Value
 from cicdctl.project import Project
 from cicdctl.runner.availability import list_ignored
@@ -63,7 +63,16 @@ def check(project: Project, prepared: Prepared) -> Mapping[str, str]:
 
 
 def record(project: Project, prepared: Prepared) -> Run:
-    """Record a run as queued; its commit is pinned first, so that no gc or force-push can take it away."""
+    """Record a run as queued; its commit is pinned first, so that no gc or force-push can take it away.
+
+    Raises UsageError for a pipeline that wants an approval: only what waits in the queue can get one.
+    """
+    if prepared.plan.pipeline.approval:
+        release_snapshot(project, prepared)
+        name = prepared.plan.pipeline.name
+        raise UsageError(
+            f'pipeline "{name}" wants an approval before it starts', hint=f"cicdctl trigger {name} queues it"
+        )
     commit = prepared.run.commit
     project.repository.keep(commit)
     reach("commit-pinned")

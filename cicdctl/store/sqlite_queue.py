@@ -180,7 +180,8 @@ class Queue:
             claimed: list[Waiting] = []
             rows = connection.execute(
                 f"""SELECT {_COLUMNS}, pipeline FROM queue JOIN run ON run.id = queue.run
-                    WHERE claimed_at IS NULL OR NOT ({fresh[0]}) ORDER BY priority DESC, run""",
+                    WHERE state = 'queued' AND (claimed_at IS NULL OR NOT ({fresh[0]}))
+                    ORDER BY priority DESC, run""",
                 fresh[1],
             )
             while free > len(claimed) and (row := rows.fetchone()) is not None:
@@ -251,6 +252,14 @@ class Queue:
     def last_fired(self) -> dict[str, float]:
         """Give the last firing of each pipeline's schedule, in Unix seconds."""
         return dict(self._database.query("SELECT pipeline, fired_at FROM schedule"))
+
+    def approve(self, run: int, who: str) -> Run | None:
+        """Let a run go on that waits for an approval; None when it does not. Event: `run_queued`."""
+        with self._database.transaction() as connection:
+            found = read_run(connection, run)
+            if found is None or found.state is not RunState.BLOCKED:
+                return None
+            return apply_change(connection, found, RunChanged(state=RunState.QUEUED, reason=f"approved by {who}"))
 
     def pause(self, pipeline: str = "") -> bool:
         """Start nothing any more, of one pipeline or (empty) of any; False when that is so already."""

@@ -228,13 +228,13 @@ def test_what_is_not_available_says_so_when_it_is_used(make_project):
     """Keys whose engine is not there yet are valid, and refused by name when a run would need them."""
     config = """
 [pipelines.deploy]
-approval = true
+environment = "production"
 [pipelines.deploy.stages]
 ship = "true"
 """
     project = make_project(config)
     project.cicdctl("config", "validate").passes()
-    assert "pipelines.deploy.approval is not available yet" in project.cicdctl("run", "deploy").fails(2).stderr
+    assert "pipelines.deploy.environment is not available yet" in project.cicdctl("run", "deploy").fails(2).stderr
 
 
 def test_pipeline_time_limit(make_project):
