@@ -9,13 +9,14 @@ import time
 from cicdctl.errors import CicdError
 from cicdctl.model import Value
 from cicdctl.orchestrator.intake import follow
+from cicdctl.orchestrator.turns import take_turn
 from cicdctl.process import start_detached
 from cicdctl.process.procfs import read_stat
 from cicdctl.project import Project
 from cicdctl.runner import recover, run_lock
 from cicdctl.runner.detach import runner_argv, runner_environ
 from cicdctl.runner.recovery import end_unstarted
-from cicdctl.store import is_locked, lock
+from cicdctl.store import is_locked
 from cicdctl.store.failpoints import reach
 from cicdctl.store.sqlite_queue import Waiting
 
@@ -38,9 +39,7 @@ def drain(project: Project) -> tuple[Started, ...]:
     queue = project.state.queue
     if queue.is_idle():
         return ()
-    held = lock(project.state_folder / "locks" / "drain", blocking=True)
-    assert held is not None
-    with held:
+    with take_turn(project.state_folder / "locks" / "drain"):
         _end_dead(project)
         for number in queue.due_chains():
             try:

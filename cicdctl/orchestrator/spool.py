@@ -12,8 +12,8 @@ from cicdctl.model import Run, Value
 from cicdctl.orchestrator.change import Change, Wishes, object_id, read_wishes
 from cicdctl.orchestrator.deciding import current_value
 from cicdctl.orchestrator.intake import take_in
+from cicdctl.orchestrator.turns import take_turn
 from cicdctl.project import Project
-from cicdctl.store import lock
 
 SOURCE = "hook"
 # The hook of the push that moved a ref further has written its own line by then.
@@ -44,11 +44,9 @@ def import_spool(project: Project) -> tuple[list[Run], bool]:
     folder = spool_folder(project)
     if not _names(folder):
         return [], False
-    held = lock(project.state_folder / "locks" / "spool", blocking=True)
-    assert held is not None
     recorded: list[Run] = []
     is_left = False
-    with held:
+    with take_turn(project.state_folder / "locks" / "spool"):
         pushes = _read_all(folder)
         for at, push in enumerate(pushes):
             try:
@@ -60,7 +58,7 @@ def import_spool(project: Project) -> tuple[list[Run], bool]:
             except CicdError as error:
                 # Acknowledged: it stays here until it can be recorded.
                 _log.error("push %s is not queued yet: %s", push.path.name, error.message)
-                is_left = is_left or not isinstance(error, StoreError)
+                is_left = True
                 continue
             push.path.unlink(missing_ok=True)
     return recorded, is_left

@@ -12,7 +12,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from types import FrameType
 
-from cicdctl.errors import CicdError, StoreError
+from cicdctl.errors import CicdError, StoreError, describe
 from cicdctl.kinds import MonitorKind, read_options
 from cicdctl.orchestrator.drain import drain
 from cicdctl.orchestrator.logs import set_up_logging
@@ -27,7 +27,6 @@ from cicdctl.store import Lock, is_locked, lock
 TICK_S = 0.05
 DRAIN_EVERY_S = 1.0
 RECOVER_EVERY_S = 5.0
-SCHEDULE_EVERY_S = 1.0
 DEGRADED_S = 5.0  # until the store is tried again
 _log = logging.getLogger("cicdctl.orchestrator")
 
@@ -61,7 +60,9 @@ class Orchestrator:
         self._children: set[int] = set()
         self._spool_seen = -1
         self._last_event = 0
-        self._due = {"spool": 0.0, "drain": 0.0, "recover": 0.0, "schedule": 0.0}
+        self._minute = -1
+        self._degraded_until = 0.0
+        self._due = {"spool": 0.0, "drain": 0.0, "recover": 0.0}
 
     def close(self) -> None:
         """Let go of everything; runners go on."""
@@ -141,11 +142,14 @@ class Orchestrator:
             if self._wants_reload:
                 self._wants_reload = False
                 self._reload()
+            if look is None and time.monotonic() < self._degraded_until:
+                continue
             try:
                 self._work(look)
-            except CicdError as error:
-                _log.error("%s; tried again in %.0f s", error.message, DEGRADED_S)
-                self._due = dict.fromkeys(self._due, time.monotonic() + DEGRADED_S)
+            except (CicdError, OSError) as error:
+                _log.error("%s; tried again in %.0f s", describe(error), DEGRADED_S)
+                self._degraded_until = time.monotonic() + DEGRADED_S
+                self._spool_seen = -1
         _log.info("ended; runs that go on are not touched")
 
     def _look_once(self) -> None:
@@ -164,8 +168,11 @@ class Orchestrator:
             is_news = is_news or bool(runs)
             if is_left:
                 self._spool_seen = -1
-        if self._is_due("schedule", SCHEDULE_EVERY_S):
+                self._due["spool"] = time.monotonic() + DRAIN_EVERY_S
+        minute = int(time.time() // 60)
+        if minute != self._minute:  # also when the clock was set
             is_news = self._scheduler.fire(time.time()) > 0 or is_news
+            self._minute = minute
         if self._is_due("recover", RECOVER_EVERY_S):
             for run in recover(self._project):
                 _log.warning("run #%d (%s) was interrupted: its runner died", run.number, run.pipeline)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -387,3 +388,21 @@ def test_unknown_hook_is_a_usage_error(make_project):
         'did you mean "post-receive"?'
         in make_project(unit="true").cicdctl("hook", "install", "post-recieve").fails(2).stderr
     )
+
+
+def test_push_that_cannot_be_recorded_yet_stays_in_the_spool(server, ended):
+    """No pin can be made: the push is told, kept, and taken in when it can be."""
+    in_the_way = server.path / "refs/cicd"
+    in_the_way.write_text("")
+    server.push("main")
+    log = server.path / "cicdctl/hook.log"
+    server.cicdctl("pause").passes()
+    for _ in range(100):
+        if "is not queued yet" in log.read_text():
+            break
+        time.sleep(0.05)
+    assert "is not queued yet" in log.read_text()
+    assert len(list((server.path / "cicdctl/spool").iterdir())) == 1
+    in_the_way.unlink()
+    server.cicdctl("resume").passes()
+    assert ended(3) == [("build", MAIN, "passed"), ("lint", MAIN, "passed"), ("test", MAIN, "passed")]

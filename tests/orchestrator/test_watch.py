@@ -255,3 +255,42 @@ def test_address_that_would_run_something_is_refused(make_project, url):
     project = make_project(config=CONFIG + f"[project]\nrepository = '{url}'\n")
     assert project.cicdctl("watch", "--once").status in (2, 3)
     assert not (project.path / "x").exists()
+
+
+PLUGIN = """
+from pathlib import Path
+from cicdctl.plugin_api import MonitorKind, Sighting, Value, hookimpl
+
+class Options(Value, frozen=True, kw_only=True):
+    file: str
+
+class FromFile:
+    def __init__(self, options):
+        self._path = Path(options.file)
+
+    def look(self):
+        for line in self._path.read_text().splitlines():
+            ref, new = line.split()
+            yield Sighting(ref=ref, old=None, new=new, id=line)
+
+    def close(self):
+        pass
+
+@hookimpl
+def cicdctl_monitors():
+    return [MonitorKind(name="file", options_type=Options, open=FromFile)]
+"""
+
+
+def test_monitor_of_a_plugin_is_a_hint_to_look(make_project, wait_for_quiet, runs, tmp_path):
+    """What it says of a ref is not believed: git is asked, and nothing is run twice."""
+    told_of = tmp_path / "told"
+    told_of.write_text("")
+    method = f'monitoring = {{ method = "file", options = {{ file = "{told_of}" }} }}\n'
+    project = make_project(config='plugins = ["ci/monitor.py"]\n' + CONFIG + method, files={"ci/monitor.py": PLUGIN})
+    project.cicdctl("watch", "--once").passes()
+    told_of.write_text(f"refs/heads/main {'1' * 40}\nrefs/heads/gone {'2' * 40}\n")
+    for _ in range(2):
+        project.cicdctl("watch", "--once").passes()
+    (run,) = wait_for_quiet(project, 1)
+    assert run["commit"] == project.git("rev-parse", "HEAD")
