@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -158,6 +159,14 @@ def no_process_is_left(tmp_path: Path) -> Iterator[None]:
             break
         time.sleep(0.05)
     assert not left, f"processes outlived the test: {left}"
+    _reap_adopted()
+
+
+def _reap_adopted() -> None:
+    """Take note of the end of detached programs: a test that became a subreaper has adopted them."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
 
 
 def marked_processes(needle: bytes) -> list[str]:
