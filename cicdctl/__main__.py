@@ -7,6 +7,6 @@ if __name__ == "__main__":
     # `-m` puts the current folder first, and that is a repository whose files must not become our modules.
     if not sys.flags.safe_path and sys.path and sys.path[0] in ("", str(Path.cwd())):
         del sys.path[0]
-    from cicdctl.cli import main
+    from cicdctl.entry import main
 
     main()

@@ -7,9 +7,8 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -17,6 +16,7 @@ from typer.core import TyperGroup
 from cicdctl.commands import COMMANDS, HIDDEN
 from cicdctl.errors import CicdError, UsageError
 from cicdctl.near_words import near_word
+from cicdctl.streams import flush_output, prepare_streams, silence
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
@@ -114,7 +114,7 @@ def options(
     ] = False,
 ) -> None:
     """CI/CD that lives in your git repository."""
-    from cicdctl.project import Invocation  # `--version` and `--help` do without the engine
+    from cicdctl.project_config import Invocation  # `--version` and `--help` do without the engine
 
     ctx.obj = Invocation(
         directory=directory,
@@ -127,12 +127,12 @@ def options(
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run one command; explain what the user can fix, admit what only we can."""
-    _prepare_streams()
+    prepare_streams()
     try:
         _run(argv)
     except BrokenPipeError:
         # The reader of our output (`| head`) is gone; Python would complain again while it flushes at exit.
-        _silence(sys.stdout, sys.stderr)
+        silence(sys.stdout, sys.stderr)
         sys.exit(141)
 
 
@@ -143,7 +143,7 @@ def _run(argv: Sequence[str] | None) -> None:
         except SystemExit as ended:
             if isinstance(ended.__context__, BrokenPipeError):
                 raise ended.__context__ from None  # typer has made status 1 of it
-            _flush()
+            flush_output()
             raise
     except CicdError as error:
         from cicdctl.reports import problems
@@ -159,32 +159,3 @@ def _run(argv: Sequence[str] | None) -> None:
 
         problems.bug(sys.argv if argv is None else list(argv))
         sys.exit(70)
-
-
-def _flush() -> None:
-    """Write out what is buffered while a failure can still become a status and a message."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        _silence(sys.stdout)
-        raise CicdError(f"cannot write the output: {error.strerror}") from error
-
-
-def _silence(*streams: TextIO) -> None:
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in streams:
-        os.dup2(nowhere, stream.fileno())
-
-
-def _prepare_streams() -> None:
-    """Open what was closed when we were started (`>&-`), or a database would get its number and be written to.
-
-    What an output cannot show in its encoding is escaped there: it still tells how a run ended.
-    """
-    for name in ("stdin", "stdout", "stderr"):
-        if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open("r+", encoding="utf-8"))
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")

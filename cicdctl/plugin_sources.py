@@ -57,10 +57,17 @@ def import_installed(plugin: InstalledPlugin) -> object:
 def import_file(path: Path) -> object:
     """Run a Python file as a plugin module of its own. Raises PluginError when it is missing or does not load."""
     # Only runs that have file plugins pay for this import.
+    from importlib.machinery import SourceFileLoader
     from importlib.util import module_from_spec, spec_from_file_location
 
+    class Loader(SourceFileLoader):
+        """Keeps no bytecode: beside the file it would be a new file in the user's working tree."""
+
+        def set_data(self, *_: object, **__: object) -> None:
+            pass
+
     name = f"cicdctl_file_plugin_{''.join(c if c.isalnum() else '_' for c in path.stem)}"
-    spec = spec_from_file_location(name, path)
+    spec = spec_from_file_location(name, path, loader=Loader(name, str(path)))
     if spec is None or spec.loader is None or not path.is_file():
         raise PluginError(f'there is no plugin file "{path}"', hint="a plugin is a Python file")
     module = module_from_spec(spec)

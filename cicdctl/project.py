@@ -9,34 +9,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cicdctl.config import Config, Settings, read_config, read_operator
-from cicdctl.config.document import MOST_BYTES
+from cicdctl.config import Settings
 from cicdctl.errors import ConfigError, GitError, NotAvailable, StoreError
 from cicdctl.git import Repository, open_repository
 from cicdctl.kinds import Places
-from cicdctl.model import Value
 from cicdctl.plugin_manager import PluginManager
+from cicdctl.project_config import Configuration, Invocation, home_of
 
 if TYPE_CHECKING:
     from tempfile import TemporaryDirectory
 
-    from cicdctl.config.operator import Resolved
     from cicdctl.git import WorktreePool
     from cicdctl.store import BlobStore, ResultCache, Secrets, SqliteState
 
-CONFIG_NAME = ".cicd.toml"
-ENVIRON_PREFIX = "CICDCTL_"
-OPERATOR_FILE_VARIABLE = "CICDCTL_CONFIG"
-
-
-class Invocation(Value, frozen=True, kw_only=True):
-    """What the command line says about every command. `verbosity` -1 is quiet; `color` None: as the terminal can."""
-
-    directory: Path = Path()
-    config_file: Path | None = None
-    verbosity: int = 0
-    color: bool | None = None
-    environ: Mapping[str, str] = {}
 
 
 class Project:
@@ -117,7 +102,7 @@ class Project:
         if workspace is not None:
             base = Path(workspace).expanduser()
         else:
-            base = Path(self.environ.get("XDG_CACHE_HOME") or Path(self._home) / ".cache") / "cicdctl"
+            base = Path(self.environ.get("XDG_CACHE_HOME") or home_of(self.environ) / ".cache") / "cicdctl"
         folder = base.absolute() / self.repository.id
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -136,110 +121,15 @@ class Project:
         self._temporary = tempfile.TemporaryDirectory(prefix="cicdctl-", ignore_cleanup_errors=True)
         return Path(self._temporary.name)
 
-    @property
-    def _home(self) -> str:
-        return self.environ.get("HOME") or str(Path.home())
-
     @cached_property
+    def configuration(self) -> Configuration:
+        """What is to be run, and how: the files of the operator and of commits."""
+        return Configuration(self.invocation, self.repository, warn=self.warn)
+
+    @property
     def settings(self) -> Settings:
-        """The operator's half in force. A broken file in the working tree is told and counts as none: what was
-        run before must stay visible. Who starts something calls `require_settings` before.
-        """
-        own = self._own_config
-        files = any(path.is_file() for path in self.operator_files)
-        if not files and not any(name.startswith(ENVIRON_PREFIX) for name in self.environ):
-            # The usual case on a developer's machine: one file, nothing to lay over it, no variable to fill in.
-            if own is None:
-                return Settings()
-            if "${" not in str(own.document):
-                return own
-        resolved = self._resolve(own)
-        resolved.require("orchestrator")
-        return resolved.settings
-
-    def require_settings(self) -> None:
-        """Raise ConfigError when the file in the working tree, or the one named by `--config`, is broken."""
-        _ = self.working_config
-
-    @cached_property
-    def _own_config(self) -> Config | None:
-        try:
-            return self.working_config
-        except ConfigError as error:
-            if self.invocation.config_file is not None:
-                raise
-            self.warn(f"{error.problems[0]}; settings of this file are not in force (cicdctl config validate)")
-            return None
-
-    @cached_property
-    def resolved(self) -> Resolved:
-        """The same with the origin of each value: defaults, the working tree's file, operator files, `CICDCTL_…`.
-
-        Raises ConfigError when one of them is broken.
-        """
-        return self._resolve(self.working_config)
-
-    def _resolve(self, own: Config | None) -> Resolved:
-        from cicdctl.config.operator import config_layer, resolve
-        from cicdctl.config.variables import environment_layers
-
-        layers = [] if own is None else [config_layer(own)]
-        for path in self.operator_files:
-            if path.is_file():
-                layers.append(config_layer(read_operator(_read_file(path), source=str(path))))
-        layers += environment_layers(self.environ, layers)
-        return resolve(layers, self.environ)
-
-    @property
-    def operator_files(self) -> tuple[Path, ...]:
-        """Where an operator's own configuration may be, weakest first; the last is what `CICDCTL_CONFIG` names."""
-        base = Path(self.environ.get("XDG_CONFIG_HOME") or Path(self._home) / ".config")
-        named = self.environ.get(OPERATOR_FILE_VARIABLE)
-        return (
-            base / "cicdctl" / "config.toml",
-            self.repository.common_dir / "cicdctl" / "config.toml",
-            *((Path(named),) if named else ()),
-        )
-
-    @cached_property
-    def working_config(self) -> Config | None:
-        """The configuration lying in the working tree or named by `--config`; None when there is none."""
-        named = self.invocation.config_file
-        if named is not None:
-            return self._read(named, str(named))
-        if self.repository.work_tree is None:
-            return None
-        path = self.repository.work_tree / CONFIG_NAME
-        return self._read(path, CONFIG_NAME) if path.is_file() else None
-
-    def named_config_text(self) -> str:
-        """Return the text of the file that `--config` names. Raises ConfigError when it cannot be read."""
-        assert self.invocation.config_file is not None
-        return _read_file(self.invocation.config_file).decode("utf-8", "surrogateescape")
-
-    def config_at(self, tree: str) -> Config:
-        """Return the configuration of a tree, its own `.cicd.toml`.
-
-        Raises ConfigError with every problem, GitError when the tree has none.
-        """
-        data = self.repository.read_file(tree, CONFIG_NAME.encode())
-        if data is None:
-            raise GitError(
-                f"there is no {CONFIG_NAME} in this commit",
-                hint="cicdctl init writes one; --config FILE uses another for commits that have none",
-            )
-        own = self.__dict__.get("_parsed")
-        if own is not None and own[0] == data:
-            config: Config = own[1]
-            return config
-        return read_config(data, source=CONFIG_NAME)
-
-    def _read(self, path: Path, source: str) -> Config:
-        data = _read_file(path)
-        config = read_config(data, source=source)
-        # The snapshot of a tree nobody edited holds the same bytes: they are not parsed twice.
-        self.__dict__["_parsed"] = (data, config)
-        return config
+        """The operator's half in force; see `Configuration.settings`."""
+        return self.configuration.settings
 
     @cached_property
     def host_key(self) -> bytes:
@@ -361,22 +251,13 @@ def open_project(invocation: Invocation, *, trace: Callable[[str], object] | Non
     return project
 
 
-def _read_file(path: Path) -> bytes:
-    """Read a configuration, and one byte more than it may have of what has no end."""
-    try:
-        with path.open("rb") as file:
-            return file.read(MOST_BYTES + 1)
-    except OSError as error:
-        raise ConfigError((f"{path}: cannot be read: {error.strerror}",)) from error
-
-
 def _load_files(project: Project) -> None:
     """Load the plugin files that the user's own working tree names.
 
     A file that cannot be read names none: the commands that need it say so, all others go on without.
     """
     try:
-        own = project.working_config
+        own = project.configuration.working
     except ConfigError:
         return
     if own is None or project.repository.work_tree is None:

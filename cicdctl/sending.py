@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,13 +21,12 @@ def start_sender(
     due_at = state.outbox.next_due_at()
     if due_at is None or due_at > time.time() or is_locked(lock_path(state_folder)):
         return False
-    from cicdctl.process import start_detached
+    from cicdctl.process import own_argv, own_environ, start_detached
 
-    config = () if config_file is None else ("--config", str(config_file.absolute()))
     start_detached(
-        (sys.executable, "-P", "-m", "cicdctl", "-C", str(directory), *config, "_notify"),
+        own_argv(directory, "_notify", config_file=config_file),
         cwd=state_folder,
-        env={name: value for name, value in environ.items() if not name.startswith("GIT_")},
+        env=own_environ(environ),
         log=state_folder / "notify.log",
     )
     return True

@@ -190,7 +190,7 @@ def test_readme_begins_with_the_two_commands():
     """The blocks that install are these, and what they ask for is there."""
     assert console_blocks()[:2] == [f"$ {command}\n" for command in SETUP]
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert project["scripts"]["cicdctl"] == "cicdctl.cli:main"
+    assert project["scripts"]["cicdctl"] == "cicdctl.entry:main"
     wanted = {re.match(r"[\w-]+", line).group() for line in project["optional-dependencies"]["test"]}
     assert {"pytest", "pytest-xdist"} <= wanted
 

@@ -13,18 +13,21 @@ ROOT = Path(__file__).parent.parent / "cicdctl"
 # Lower floors first. A room is a module or package below `cicdctl`; rooms of one floor do not know each other.
 FLOORS: list[set[str]] = [
     {"errors", "units", "near_words"},
-    {"model"},
+    {"model", "streams"},
     {"kinds"},
     {"hookspecs"},
     {"plugin_api", "plugin_contract", "plugin_thread", "plugin_sources", "plugin_skeleton"},
     {"config", "planning", "masking", "git", "process", "store"},
     {"plugin_manager", "sending"},
+    {"project_config"},
     {"project"},
     {"runner"},
-    {"orchestrator", "notifiers", "monitors"},
+    {"orchestrator"},
+    {"notifiers", "monitors"},
     {"reports"},
     {"commands"},
     {"cli"},
+    {"entry"},
     {"__main__"},
 ]
 

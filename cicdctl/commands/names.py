@@ -7,14 +7,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from cicdctl.errors import CicdError
-from cicdctl.project import Invocation, Project, open_project
+from cicdctl.project import Project, open_project
+from cicdctl.project_config import Invocation
 
 
 def complete_pipeline(incomplete: str) -> list[str]:
     """Offer the pipelines of the working tree's configuration."""
     with _quietly() as project:
-        if project is not None and project.working_config is not None:
-            names = [pipeline.name for pipeline in project.working_config.pipelines]
+        if project is not None and project.configuration.working is not None:
+            names = [pipeline.name for pipeline in project.configuration.working.pipelines]
             return [name for name in names if name.startswith(incomplete)]
     return []
 
@@ -22,9 +23,9 @@ def complete_pipeline(incomplete: str) -> list[str]:
 def complete_stage(incomplete: str) -> list[str]:
     """Offer the stages of all pipelines."""
     with _quietly() as project:
-        if project is not None and project.working_config is not None:
+        if project is not None and project.configuration.working is not None:
             stages = dict.fromkeys(
-                stage.name for pipeline in project.working_config.pipelines for stage in pipeline.stages
+                stage.name for pipeline in project.configuration.working.pipelines for stage in pipeline.stages
             )
             return [name for name in stages if name.startswith(incomplete)]
     return []

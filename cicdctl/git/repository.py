@@ -55,6 +55,9 @@ def open_repository(
     )
 
 
+_KEEP_TRIES = 100
+
+
 class Repository:
     """Not thread-safe: one per thread, see `reopen`. A context manager."""
 
@@ -160,26 +163,27 @@ class Repository:
 
     def keep(self, oid: str) -> None:
         """Pin an object against gc and force-pushes. Does nothing in a quarantine."""
-        if not self.read_only:
-            name = KEEP_PREFIX + oid
-            if self.ref_store.read(name) is None:
-                self._swap_keep(name, None, oid)
+        self._set_keep(oid, oid)
 
     def release(self, oid: str) -> None:
         """Remove the pin of `keep`; no error when there is none."""
-        name = KEEP_PREFIX + oid
-        if not self.read_only and self.ref_store.read(name) is not None:
-            self._swap_keep(name, oid, None)
+        self._set_keep(oid, None)
 
-    def _swap_keep(self, name: str, expected: str | None, new: str | None) -> None:
+    def _set_keep(self, oid: str, wanted: str | None) -> None:
+        """Bring a keep ref to the one value it can have, or away; others may do the opposite at the same time."""
         from cicdctl.git.refs import RefMoved
 
-        try:
-            self.ref_store.swap(name, expected, new)
-        except RefMoved:
-            # Somebody else did the same meanwhile: a keep ref has one possible value.
-            if self.ref_store.read(name) != new:
-                raise
+        name = KEEP_PREFIX + oid
+        for _ in range(_KEEP_TRIES):
+            found = self.ref_store.read(name)
+            if self.read_only or found == wanted:
+                return
+            try:
+                self.ref_store.swap(name, found, wanted)
+            except RefMoved:
+                continue
+            return
+        raise GitError(f"{name!r} keeps changing", hint="see what sets and removes it all the time")
 
     # Objects
 

@@ -9,10 +9,10 @@ from cicdctl.errors import GitError
 from cicdctl.git import Repository
 from cicdctl.kinds import Sighting
 from cicdctl.monitors.local import WATCHED, compare
+from cicdctl.orchestrator.change import remote_name
 from cicdctl.process import run_captured
 
 LIMIT_S = 60.0
-REMOTE_PREFIX = "refs/cicd/remote/"
 _ROW = re.compile(r"([0-9a-f]{40,64})\t(\S+)")
 # What git needs to find and to pass a door: programs, the user's settings and helpers, agents, proxies.
 _KEPT = ("PATH", "HOME", "XDG_CONFIG_HOME", "SSH_AUTH_SOCK")
@@ -59,7 +59,7 @@ class RemoteRefs:
     def _fetch(self, found: Iterable[Sighting]) -> None:
         specs = []
         for sighting in found:
-            name = REMOTE_PREFIX + sighting.ref.removeprefix("refs/")
+            name = remote_name(sighting.ref)
             if sighting.new is not None:
                 specs.append(f"+{sighting.ref}:{name}\n")
             else:

@@ -18,7 +18,8 @@ from cicdctl.notifiers.builtin import BuiltinNotifiers
 from cicdctl.notifiers.events import FOR_PEOPLE, choose, wants
 from cicdctl.plugin_contract import describe_error
 from cicdctl.plugin_thread import PluginThread
-from cicdctl.project import CONFIG_NAME, Project
+from cicdctl.project import Project
+from cicdctl.project_config import CONFIG_NAME
 
 LIMIT_S = 10.0
 _TARGETS = ("url", "host")
@@ -105,7 +106,7 @@ class Channel:
 
     def _open(self) -> Notifier:
         if self._notifier is None:
-            self._project.resolved.require("notifiers", self.name)
+            self._project.configuration.resolved.require("notifiers", self.name)
             options = read_options(self.kind, self.settings.options, where=self._where)
             thread = PluginThread(f"notifier {self.name}", LIMIT_S)
             try:
@@ -126,7 +127,7 @@ class Channel:
 
     def _is_own_target(self) -> bool:
         """Whether the address comes from the operator; one in `.cicd.toml` may be anybody's who can push."""
-        origins = self._project.resolved.origins
+        origins = self._project.configuration.resolved.origins
         named = [origins.get(("notifiers", self.name, option)) for option in _TARGETS]
         return CONFIG_NAME not in named
 

@@ -8,7 +8,6 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
-from cicdctl.config import read_config
 from cicdctl.errors import CicdError, NotSent
 from cicdctl.masking import Masker
 from cicdctl.model import Run, RunSummary
@@ -193,8 +192,7 @@ def masker_for(project: Project, run: Run) -> Masker:
     """Return what masks every secret that the stages of this commit could have seen, and all that are stored."""
     names = set(project.secrets.list())
     with suppress(CicdError):
-        text = run.options.get("config_text")
-        config = read_config(text, source="--config") if text else project.config_at(run.tree)
+        config = project.configuration.at(run.tree, text=run.options.get("config_text"))
         names.update(name for pipeline in config.pipelines for stage in pipeline.stages for name in stage.secrets)
     found, _ = project.secrets.get(
         sorted(names), {name: project.environ[name] for name in names if name in project.environ}

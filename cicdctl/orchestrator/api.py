@@ -17,7 +17,8 @@ from cicdctl.errors import NotAvailable
 from cicdctl.model import Run, RunFilter, RunState, StageResult, TriggerKind, Value, Verdict
 from cicdctl.orchestrator.waiting import wait_for_run
 from cicdctl.orchestrator.workflows import Workflows
-from cicdctl.project import OPERATOR_FILE_VARIABLE, Invocation, Project, open_project
+from cicdctl.project import Project, open_project
+from cicdctl.project_config import OPERATOR_FILE_VARIABLE, Invocation
 from cicdctl.runner import RunRequest, start_detached_run
 
 

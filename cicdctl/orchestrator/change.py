@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from cicdctl.model import Value
 
 THIS_REPOSITORY = ""
+_REMOTE_PREFIX = "refs/cicd/remote/"
 _ZERO = re.compile(r"0+")
 _SKIP_TOKEN = re.compile(r"\[(?:skip ci|ci skip|no ci|skip actions)\]", re.IGNORECASE)
 _SKIP_TRAILER = re.compile(r"^skip-checks:\s*true\s*$", re.IGNORECASE | re.MULTILINE)
@@ -37,6 +38,11 @@ class Change(Value, frozen=True, kw_only=True):
     new: str | None
     source: str = THIS_REPOSITORY
     wishes: Wishes = Wishes()
+
+
+def remote_name(ref: str) -> str:
+    """Return where a watched remote's ref is kept in this repository."""
+    return _REMOTE_PREFIX + ref.removeprefix("refs/")
 
 
 def object_id(text: str) -> str | None:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import time
 
 from cicdctl.errors import StoreError
-from cicdctl.orchestrator.watch import orchestrator_lock, take_the_lead
-from cicdctl.process import start_detached
+from cicdctl.orchestrator.lead import orchestrator_lock, take_the_lead
+from cicdctl.process import own_argv, own_environ, start_detached
 from cicdctl.project import Project
-from cicdctl.runner.detach import runner_environ
 from cicdctl.store import is_locked
 from cicdctl.store.locks import holder_pid
 
@@ -24,19 +22,14 @@ def start_daemon(project: Project) -> int:
     Raises StoreError when there is one already, or when it does not come up; then its words are in the error.
     """
     take_the_lead(project).release()
-    project.require_settings()
+    project.configuration.require()
     log = project.state_folder / "orchestrator.out"
     start = log.stat().st_size if log.exists() else 0
-    config_file = project.invocation.config_file
-    folder = str(project.repository.work_tree or project.repository.git_dir)
+    folder = project.repository.work_tree or project.repository.git_dir
     pid = start_detached(
-        (
-            *(sys.executable, "-P", "-m", "cicdctl", "-C", folder),
-            *(() if config_file is None else ("--config", str(config_file.absolute()))),
-            "watch",
-        ),
+        own_argv(folder, "watch", config_file=project.invocation.config_file),
         cwd=project.repository.common_dir,
-        env=runner_environ(project.environ),
+        env=own_environ(project.environ),
         log=log,
     )
     end = time.monotonic() + PATIENCE_S

@@ -7,19 +7,19 @@ from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
 
-from cicdctl.config import Config, read_config
+from cicdctl.config import Config
 from cicdctl.errors import ConfigError, GitError
 from cicdctl.git import Commit
 from cicdctl.model import Pipeline, TriggerKind, Value
-from cicdctl.orchestrator.change import THIS_REPOSITORY, Change, Wishes, asks_to_skip
+from cicdctl.orchestrator.change import THIS_REPOSITORY, Change, Wishes, asks_to_skip, remote_name
 from cicdctl.orchestrator.placing import place, place_ended, place_problem
 from cicdctl.planning import trust_of
 from cicdctl.planning.names import matches_name
-from cicdctl.project import CONFIG_NAME, Project
+from cicdctl.project import Project
+from cicdctl.project_config import CONFIG_NAME
 from cicdctl.runner import RunRequest
-from cicdctl.store.sqlite_queue import Placing
+from cicdctl.store.queued import Placing
 
-REMOTE_PREFIX = "refs/cicd/remote/"
 _log = logging.getLogger("cicdctl.intake")
 
 
@@ -37,11 +37,6 @@ def current_value(project: Project, change: Change) -> str | None:
     if change.source == THIS_REPOSITORY:
         return project.repository.ref_store.read(change.ref)
     return project.repository.ref_store.read(remote_name(change.ref))
-
-
-def remote_name(ref: str) -> str:
-    """Return where a watched remote's ref is kept in this repository."""
-    return REMOTE_PREFIX + ref.removeprefix("refs/")
 
 
 def decide(project: Project, changes: Sequence[Change]) -> list[Decision]:
@@ -184,10 +179,10 @@ def config_of(project: Project, commit: Commit) -> Config | None:
     Raises ConfigError, GitError.
     """
     if project.invocation.config_file is not None:
-        return read_config(project.named_config_text(), source="--config")
+        return project.configuration.at(commit.tree, text=project.configuration.named_text())
     if project.repository.find_entry(commit.tree, CONFIG_NAME.encode()) is None:
         return None
-    return project.config_at(commit.tree)
+    return project.configuration.at(commit.tree)
 
 
 def _started_by(config: Config, ref: str) -> list[str]:

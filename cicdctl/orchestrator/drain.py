@@ -7,18 +7,17 @@ import os
 import time
 
 from cicdctl.errors import CicdError
-from cicdctl.model import Value
+from cicdctl.model import Value, Verdict
 from cicdctl.orchestrator.intake import follow
-from cicdctl.orchestrator.turns import take_turn
-from cicdctl.process import start_detached
+from cicdctl.process import own_environ, start_detached
 from cicdctl.process.procfs import read_stat
 from cicdctl.project import Project
 from cicdctl.runner import recover, run_lock
-from cicdctl.runner.detach import runner_argv, runner_environ
+from cicdctl.runner.detach import runner_argv
 from cicdctl.runner.recovery import end_unstarted
-from cicdctl.store import is_locked
+from cicdctl.store import is_locked, lock_patiently
 from cicdctl.store.failpoints import reach
-from cicdctl.store.sqlite_queue import Waiting
+from cicdctl.store.queued import Waiting
 
 MOST_TRIES = 3
 _log = logging.getLogger("cicdctl.queue")
@@ -39,7 +38,7 @@ def drain(project: Project) -> tuple[Started, ...]:
     queue = project.state.queue
     if queue.is_idle():
         return ()
-    with take_turn(project.state_folder / "locks" / "drain"):
+    with lock_patiently(project.state_folder / "locks" / "drain"):
         _end_dead(project)
         for number in queue.due_chains():
             try:
@@ -87,7 +86,7 @@ def _start(project: Project, waiting: Waiting) -> Started | None:
     run = summary.run
     if waiting.tries >= MOST_TRIES:
         reason = f"its runner was started {MOST_TRIES} times and never began (logs/{run.number}/runner.log)"
-        end_unstarted(project, run, reason)
+        end_unstarted(project, run, reason, verdict=Verdict.INTERRUPTED)
         _log.error("run #%d (%s): %s", run.number, run.pipeline, reason)
         return None
     folder = project.state_folder / "logs" / str(run.number)
@@ -97,7 +96,7 @@ def _start(project: Project, waiting: Waiting) -> Started | None:
         pid = start_detached(
             runner_argv(project, run),
             cwd=project.repository.common_dir,
-            env=runner_environ(project.environ),
+            env=own_environ(project.environ),
             log=folder / "runner.log",
         )
     except OSError as error:

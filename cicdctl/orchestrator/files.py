@@ -109,7 +109,7 @@ class FileWatch:
                 wanted = [*after, *(other for other in wanted if other not in after)]
 
     def _config(self) -> Config:
-        config = self._project.working_config
+        config = self._project.configuration.working
         if config is None:
             raise CicdError("there is no .cicd.toml in the working tree", hint="cicdctl init writes one")
         return config

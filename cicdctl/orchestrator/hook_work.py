@@ -94,6 +94,6 @@ def _pushed(lines: str) -> Iterator[tuple[str, str | None]]:
 
 
 def _on_commit(project: Project, revision: str) -> list[str]:
-    config = config_of(project, project.repository.resolve(revision)) if revision else project.working_config
+    config = config_of(project, project.repository.resolve(revision)) if revision else project.configuration.working
     pipelines = () if config is None else config.pipelines
     return [pipeline.name for pipeline in pipelines if pipeline.trigger.kind is TriggerKind.COMMIT]

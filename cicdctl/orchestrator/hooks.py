@@ -10,7 +10,8 @@ from pathlib import Path
 from cicdctl.errors import GitError, StoreError, UsageError
 from cicdctl.model import Value
 from cicdctl.orchestrator.hook_shims import MARK, PREVIOUS, Shim
-from cicdctl.orchestrator.spool import spool_folder
+from cicdctl.orchestrator.lead import orchestrator_lock
+from cicdctl.orchestrator.spool import spool_folder, waiting_pushes
 from cicdctl.project import Project
 from cicdctl.store import is_locked
 
@@ -103,17 +104,12 @@ def uninstall(project: Project, hook: str) -> bool:
 
 def status(project: Project) -> Status:
     """Look at the hooks, the setting they need, the spool and the orchestrator."""
-    spool = spool_folder(project)
-    try:
-        waiting = sum(not path.name.startswith(".") and path.is_file() for path in spool.iterdir())
-    except OSError:
-        waiting = 0
     told = _git(project, ["config", "--type=bool", "--get", "receive.advertisePushOptions"], may_fail=True)
     return Status(
         hooks=tuple(_status_of(project, hook) for hook in HOOKS),
         advertises_options=told == "true",
-        waiting=waiting,
-        orchestrator=is_locked(project.state_folder / "locks" / "orchestrator"),
+        waiting=len(waiting_pushes(project)),
+        orchestrator=is_locked(orchestrator_lock(project)),
     )
 
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from cicdctl.config import read_config
 from cicdctl.errors import CicdError, GitError
 from cicdctl.model import Run, RunState, TriggerKind
 from cicdctl.orchestrator.change import Change
@@ -17,7 +16,7 @@ from cicdctl.project import Project
 from cicdctl.runner import RunRequest
 from cicdctl.runner.pins import let_go
 from cicdctl.store.failpoints import reach
-from cicdctl.store.sqlite_queue import Arrival, Outdated, Placing, Recorded
+from cicdctl.store.queued import Arrival, Outdated, Placing, Recorded
 
 MOST_RUNS = 20  # of one push
 _TRIES = 20
@@ -130,11 +129,7 @@ def follow(project: Project, number: int) -> Recorded:
     )
     try:
         commit = project.repository.commit(run.commit)
-        config = (
-            project.config_at(commit.tree)
-            if request.config_text is None
-            else read_config(request.config_text, source="--config")
-        )
+        config = project.configuration.at(commit.tree, text=request.config_text)
     except CicdError as error:
         _log.error("nothing comes after run #%d: %s", number, error.message)
         return accept(project, Arrival(after=number))

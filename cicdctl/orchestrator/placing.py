@@ -14,7 +14,7 @@ from cicdctl.project import Project
 from cicdctl.runner import RunRequest
 from cicdctl.runner.prepare import Prepared, prepare
 from cicdctl.runner.variables import branch_and_tag
-from cicdctl.store.sqlite_queue import Placing
+from cicdctl.store.queued import Placing
 
 NEEDS_APPROVAL = "waits for an approval"
 _BY_ITSELF = frozenset({TriggerKind.COMMIT, TriggerKind.TAG, TriggerKind.AFTER, TriggerKind.SCHEDULE})

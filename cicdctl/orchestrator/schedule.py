@@ -17,7 +17,7 @@ from cicdctl.orchestrator.placing import place
 from cicdctl.planning import trust_of
 from cicdctl.project import Project
 from cicdctl.runner import RunRequest
-from cicdctl.store.sqlite_queue import Arrival, Outdated
+from cicdctl.store.queued import Arrival, Outdated
 
 # After a longer gap the latest firing within it is still found; nobody writes schedules of decades.
 _LOOK_BACK_DAYS = 5 * 366

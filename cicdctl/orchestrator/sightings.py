@@ -11,7 +11,7 @@ from cicdctl.orchestrator.intake import accept, take_in
 from cicdctl.orchestrator.looking import Look
 from cicdctl.planning.names import matches_name
 from cicdctl.project import Project
-from cicdctl.store.sqlite_queue import Arrival, Outdated
+from cicdctl.store.queued import Arrival, Outdated
 
 # Beside the refs of a source: that it was looked at before.
 _LOOKED_AT = ""

@@ -12,8 +12,8 @@ from cicdctl.model import Run, Value
 from cicdctl.orchestrator.change import Change, Wishes, object_id, read_wishes
 from cicdctl.orchestrator.deciding import current_value
 from cicdctl.orchestrator.intake import take_in
-from cicdctl.orchestrator.turns import take_turn
 from cicdctl.project import Project
+from cicdctl.store import lock_patiently
 
 SOURCE = "hook"
 # The hook of the push that moved a ref further has written its own line by then.
@@ -42,12 +42,12 @@ def import_spool(project: Project) -> tuple[list[Run], bool]:
     One process at a time; the others wait. What cannot be read is set aside, and told. Raises StoreError.
     """
     folder = spool_folder(project)
-    if not _names(folder):
+    if not waiting_pushes(project):
         return [], False
     recorded: list[Run] = []
     is_left = False
-    with take_turn(project.state_folder / "locks" / "spool"):
-        pushes = _read_all(folder)
+    with lock_patiently(project.state_folder / "locks" / "spool"):
+        pushes = _read_all(folder, waiting_pushes(project))
         for at, push in enumerate(pushes):
             try:
                 changes = _settled(project, push, pushes[at + 1 :])
@@ -64,7 +64,9 @@ def import_spool(project: Project) -> tuple[list[Run], bool]:
     return recorded, is_left
 
 
-def _names(folder: Path) -> list[str]:
+def waiting_pushes(project: Project) -> list[str]:
+    """Return the names of the pushes that are not taken in yet. Raises StoreError."""
+    folder = spool_folder(project)
     try:
         return [path.name for path in folder.iterdir() if not path.name.startswith(".") and path.is_file()]
     except FileNotFoundError:
@@ -73,9 +75,9 @@ def _names(folder: Path) -> list[str]:
         raise StoreError(f'cannot read "{folder}": {error.strerror}', hint="check owner and mode") from error
 
 
-def _read_all(folder: Path) -> list[Push]:
+def _read_all(folder: Path, names: list[str]) -> list[Push]:
     pushes = []
-    for name in _names(folder):
+    for name in names:
         path = folder / name
         try:
             pushes.append(_read(path))

@@ -8,13 +8,13 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from queue import Empty, SimpleQueue
 from types import FrameType
 
 from cicdctl.errors import CicdError, StoreError, describe
 from cicdctl.kinds import MonitorKind, read_options
 from cicdctl.orchestrator.drain import drain
+from cicdctl.orchestrator.lead import take_the_lead
 from cicdctl.orchestrator.logs import set_up_logging
 from cicdctl.orchestrator.looking import Look, Looker
 from cicdctl.orchestrator.schedule import Scheduler
@@ -22,28 +22,13 @@ from cicdctl.orchestrator.sightings import source_of, take_sightings
 from cicdctl.orchestrator.spool import import_spool, spool_folder
 from cicdctl.project import Project
 from cicdctl.runner import recover, run_lock
-from cicdctl.store import Lock, is_locked, lock
+from cicdctl.store import is_locked
 
 TICK_S = 0.05
 DRAIN_EVERY_S = 1.0
 RECOVER_EVERY_S = 5.0
 DEGRADED_S = 5.0  # until the store is tried again
 _log = logging.getLogger("cicdctl.orchestrator")
-
-
-def orchestrator_lock(project: Project) -> Path:
-    """Return the lock that the one orchestrator of a repository holds."""
-    return project.state_folder / "locks" / "orchestrator"
-
-
-def take_the_lead(project: Project) -> Lock:
-    """Become the one orchestrator. Raises StoreError naming who is it already."""
-    path = orchestrator_lock(project)
-    held = lock(path, blocking=False)
-    if held is None:
-        who = is_locked(path) or "another process"
-        raise StoreError(f"an orchestrator watches this repository already: {who}", hint="cicdctl stop ends it")
-    return held
 
 
 class Orchestrator:
@@ -76,7 +61,7 @@ class Orchestrator:
         Raises ConfigError, StoreError (also when there is an orchestrator already).
         """
         # Whoever holds the lock watches: what may be wrong is found out before.
-        self._project.require_settings()
+        self._project.configuration.require()
         self._find_monitor()
         set_up_logging(self._project.settings.logging, self._project.state_folder)
         with take_the_lead(self._project):
@@ -240,7 +225,7 @@ class Orchestrator:
             return
         old, self._project = self._project, fresh
         try:
-            fresh.require_settings()
+            fresh.configuration.require()
             self._find_monitor()
             set_up_logging(fresh.settings.logging, fresh.state_folder)
         except CicdError as error:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from cicdctl.process.kernel import prepare_runner_process
     from cicdctl.process.limits import LimitSupport, probe_limits
     from cicdctl.process.marks import sweep
+    from cicdctl.process.ourselves import own_argv, own_environ
     from cicdctl.process.outputs import parse_outputs
     from cicdctl.process.pump import run_process
     from cicdctl.process.sandbox import SandboxSupport, choose_sandbox, path_folders, probe_sandbox
@@ -32,6 +33,8 @@ __all__ = [
     "build_environment",
     "choose_sandbox",
     "free_port",
+    "own_argv",
+    "own_environ",
     "parse_outputs",
     "path_folders",
     "prepare_runner_process",
@@ -70,6 +73,8 @@ _HOMES = {
     "run_captured": "captured",
     "run_children": "children",
     "run_interactive": "children",
+    "own_argv": "ourselves",
+    "own_environ": "ourselves",
     "run_process": "pump",
     "shared_network": "shared_network",
     "start_detached": "children",

@@ -13,7 +13,8 @@ from cicdctl.config import read_config
 from cicdctl.config.substitute import missing_names
 from cicdctl.errors import ConfigError, UsageError
 from cicdctl.planning import check_needs
-from cicdctl.project import CONFIG_NAME, Invocation, Project, open_project
+from cicdctl.project import Project, open_project
+from cicdctl.project_config import CONFIG_NAME, Invocation
 from cicdctl.reports.output import print_document, print_lines, print_table
 from cicdctl.reports.text import quoted
 from cicdctl.units import count
@@ -61,7 +62,7 @@ def _read(invocation: Invocation, revision: str) -> tuple[str, bytes]:
 def print_config(project: Project, *, resolved: bool, json: bool) -> int:
     """Print pipelines, or every operator value with its origin. Returns exit status 0."""
     if resolved:
-        values = project.resolved.values
+        values = project.configuration.resolved.values
         rows = [(name, msgspec.json.encode(value).decode(), origin) for name, value, origin in values]
         if json:
             body: list[dict[str, Any]] = [
@@ -71,9 +72,9 @@ def print_config(project: Project, *, resolved: bool, json: bool) -> int:
         else:
             print_table([(name, "= " + quoted(value), origin) for name, value, origin in rows])
         return 0
-    config = project.working_config
+    config = project.configuration.working
     if config is None and project.repository.work_tree is None:
-        config = project.config_at(project.repository.resolve("HEAD").tree)
+        config = project.configuration.at(project.repository.resolve("HEAD").tree)
     if config is None:
         raise ConfigError((f"there is no {CONFIG_NAME} here",), hint="cicdctl init writes one")
     if json:

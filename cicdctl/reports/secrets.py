@@ -63,7 +63,7 @@ def print_secrets(project: Project, *, json: bool) -> int:
     """List stored names, and those the configuration wants. Returns exit status 0."""
     stored = set(project.secrets.list())
     users: dict[str, list[str]] = {name: [] for name in stored}
-    config = project.working_config
+    config = project.configuration.working
     for pipeline in config.pipelines if config is not None else ():
         for stage in pipeline.stages:
             for name in stage.secrets:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping
-
 from cicdctl.model import Run
 from cicdctl.project import Project
 from cicdctl.runner.begin import begin
@@ -13,7 +10,7 @@ from cicdctl.runner.request import RunRequest
 
 def start_detached_run(project: Project, request: RunRequest) -> Run:
     """Queue a run and start its runner; returns as soon as the run is durable."""
-    from cicdctl.process import start_detached
+    from cicdctl.process import own_environ, start_detached
 
     run = begin(project, request).run
     folder = project.state_folder / "logs" / str(run.number)
@@ -21,26 +18,14 @@ def start_detached_run(project: Project, request: RunRequest) -> Run:
     start_detached(
         runner_argv(project, run),
         cwd=project.repository.common_dir,
-        env=runner_environ(project.environ),
+        env=own_environ(project.environ),
         log=folder / "runner.log",
     )
     return run
 
 
 def runner_argv(project: Project, run: Run) -> tuple[str, ...]:
-    """Return the command that carries out a queued run; it depends on no PATH."""
-    return (
-        sys.executable,
-        "-P",
-        "-m",
-        "cicdctl",
-        "-C",
-        str(project.repository.work_tree or project.repository.git_dir),
-        "_runner",
-        str(run.number),
-    )
+    """Return the command that carries out a queued run."""
+    from cicdctl.process import own_argv
 
-
-def runner_environ(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment without what git sets for hooks: a relative GIT_DIR would mean another repository."""
-    return {name: value for name, value in environ.items() if not name.startswith("GIT_")}
+    return own_argv(project.repository.work_tree or project.repository.git_dir, "_runner", str(run.number))

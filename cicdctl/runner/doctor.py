@@ -46,9 +46,9 @@ def _repository(project: Project) -> Finding:
 
 def _configuration(project: Project) -> Finding:
     try:
-        config = project.working_config
+        config = project.configuration.working
         if config is None and project.repository.work_tree is None and project.repository.head().oid is not None:
-            config = project.config_at(project.repository.resolve("HEAD").tree)
+            config = project.configuration.at(project.repository.resolve("HEAD").tree)
         _ = project.settings
     except CicdError as error:
         return Finding(subject="configuration", level="fault", text=error.message, hint="cicdctl config validate")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
-from cicdctl.config import Config, OrchestratorSettings, read_config
+from cicdctl.config import Config, OrchestratorSettings
 from cicdctl.errors import ConfigError, UsageError
 from cicdctl.git import Commit, Repository, compile_globs
 from cicdctl.kinds import StageCommands
@@ -41,7 +41,7 @@ def prepare(project: Project, request: RunRequest, *, as_run: Run | None = None)
     `as_run` is the run this was begun as by somebody else. Raises GitError, ConfigError or UsageError; nothing
     is recorded then. A snapshot's objects are written, and pinned until `release_snapshot` or the end of a run.
     """
-    project.require_settings()
+    project.configuration.require()
     commit, ref, is_snapshot = _find_commit(project, request)
     try:
         return _prepare(project, request, commit, ref, is_snapshot=is_snapshot, as_run=as_run)
@@ -55,12 +55,8 @@ def _prepare(
     project: Project, request: RunRequest, commit: Commit, ref: str | None, *, is_snapshot: bool, as_run: Run | None
 ) -> Prepared:
     if request.config_text is None and project.invocation.config_file is not None:
-        request = replace(request, config_text=project.named_config_text())
-    config = (
-        project.config_at(commit.tree)
-        if request.config_text is None
-        else read_config(request.config_text, source="--config")
-    )
+        request = replace(request, config_text=project.configuration.named_text())
+    config = project.configuration.at(commit.tree, text=request.config_text)
     pipeline = as_operated(find_pipeline(config, request.pipeline), project.settings.orchestrator)
     refuse_unavailable(config, pipeline)
     if request.trust is not Trust.TRUSTED:

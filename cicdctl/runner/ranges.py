@@ -10,7 +10,7 @@ from cicdctl.errors import UsageError
 from cicdctl.model import Run
 from cicdctl.project import Project
 from cicdctl.runner.begin import check, record
-from cicdctl.runner.detach import runner_argv, runner_environ
+from cicdctl.runner.detach import runner_argv
 from cicdctl.runner.jobs import count_jobs
 from cicdctl.runner.prepare import Prepared, find_ref, prepare
 from cicdctl.runner.recovery import recover_and_tell, settle
@@ -26,7 +26,7 @@ def run_range(project: Project, request: RunRequest) -> Iterator[Run]:
 
     Raises UsageError for an empty range, and what `begin` raises.
     """
-    from cicdctl.process import run_children
+    from cicdctl.process import own_environ, run_children
 
     recover_and_tell(project)
     commits = project.repository.commits_between(request.revision)
@@ -42,7 +42,7 @@ def run_range(project: Project, request: RunRequest) -> Iterator[Run]:
     children = run_children(
         _begin_each(project, prepared, runs),
         cwd=project.repository.common_dir,
-        env=runner_environ(project.environ),
+        env=own_environ(project.environ),
         at_once=at_once,
     )
     with SignalsTo(_interrupt):

@@ -56,10 +56,10 @@ def run_lock(project: Project, number: int) -> Path:
     return project.state_folder / "locks" / f"run-{number}.lock"
 
 
-def end_unstarted(project: Project, run: Run, reason: str) -> Run:
-    """Record a queued run as an error because its runner never took it up."""
+def end_unstarted(project: Project, run: Run, reason: str, *, verdict: Verdict = Verdict.ERROR) -> Run:
+    """Record the end of a queued run that no runner takes up any more."""
     epoch = project.state.take_over(run.number)
-    change = RunChanged(state=RunState.DONE, verdict=Verdict.ERROR, reason=reason, finished_at=time.time())
+    change = RunChanged(state=RunState.DONE, verdict=verdict, reason=reason, finished_at=time.time())
     project.state.apply([change], run=run.number, epoch=epoch)
     let_go(project, run.commit)
     summary = project.state.load(run.number)

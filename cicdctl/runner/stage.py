@@ -29,6 +29,7 @@ class Bench(Value, frozen=True, kw_only=True):
     pool: WorktreePool
     blobs: BlobStore
     dependencies: DependencyCaches | None
+    warnings: list[str]
 
 
 def run_stage(bench: Bench, request: StageRequest, control: Control, tell: Sink) -> StageResult:
@@ -87,6 +88,8 @@ def _workplace(bench: Bench, request: StageRequest, number: int) -> Iterator[Wor
     place = None
     try:
         reach("worktree-acquired")
+        if slot.warning:
+            bench.warnings.append(slot.warning)
         with Scratch(bench.site.cache_folder, request.run, request.planned.id, number) as scratch:
             _lay_out(bench, request, slot.path)
             place = Workplace(slot.path, scratch, _sandbox(bench, request, slot, scratch))

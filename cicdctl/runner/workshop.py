@@ -33,6 +33,7 @@ def open_executor(project: Project, *, jobs: int) -> Executor:
         dependencies=DependencyCaches(project.cache_folder, warnings=project.warnings)
         if project.settings.orchestrator.optimization.cache_dependencies
         else None,
+        warnings=project.warnings,
     )
     return LocalExecutor(bench.site, pool, bench, jobs=jobs)
 

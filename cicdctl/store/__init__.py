@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     )
     from cicdctl.store.dependency_cache import DependencyCaches
     from cicdctl.store.folders import network_file_system, refuse_network
-    from cicdctl.store.locks import Lock, is_locked, lock
+    from cicdctl.store.locks import Lock, is_locked, lock, lock_patiently
     from cicdctl.store.log_reader import LogReader
     from cicdctl.store.log_writer import LogInfo, LogWriter
     from cicdctl.store.recorder import Recorder
@@ -62,6 +62,7 @@ _HOMES = {
     "keep_state": "upkeep",
     "last_backup": "backup",
     "lock": "locks",
+    "lock_patiently": "locks",
     "network_file_system": "folders",
     "open_cache": "cache",
     "open_state": "sqlite_state",
@@ -98,6 +99,7 @@ __all__ = [
     "keep_state",
     "last_backup",
     "lock",
+    "lock_patiently",
     "network_file_system",
     "open_cache",
     "open_state",

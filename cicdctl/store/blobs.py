@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import stat
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -135,8 +137,14 @@ class BlobStore:
             if self.files.has(digest, size):
                 return digest
             if not self._link(path, digest):
-                with path.open("rb") as source:
-                    return self._copy_in(source.fileno())
+                try:
+                    descriptor = _open_plain(path)
+                except OSError as error:
+                    raise StoreError(f'cannot keep "{path}": {error.strerror}') from error
+                try:
+                    return self._copy_in(descriptor)
+                finally:
+                    os.close(descriptor)
             self.added_bytes += size
         return digest
 
@@ -191,7 +199,12 @@ class BlobStore:
     def _link(self, path: Path, digest: str) -> bool:
         target = Path(self.files.path(digest))
         try:
-            path.chmod(0o444)
+            # Never through a link: a stage may have put one in the place of its log.
+            descriptor = _open_plain(path)
+            try:
+                os.fchmod(descriptor, 0o444)
+            finally:
+                os.close(descriptor)
             target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             target.unlink(missing_ok=True)
             os.link(path, target, follow_symlinks=False)
@@ -220,10 +233,19 @@ class BlobStore:
         sync_all([*paths, *folders])
 
 
+def _open_plain(path: Path) -> int:
+    """Open a regular file, and nothing else that may have been put in its place. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return descriptor
+
+
 def _digest_of(path: Path) -> str:
     hasher = hashlib.sha256()
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        descriptor = _open_plain(path)
         try:
             copy_chunks(descriptor, None, hasher.update)
         finally:

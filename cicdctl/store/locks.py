@@ -72,6 +72,21 @@ def lock(path: Path, *, blocking: bool) -> Lock | None:
     raise StoreError(f"cannot lock '{path}': it is removed again and again", hint="see what deletes it")
 
 
+def lock_patiently(path: Path, *, timeout_s: float = 30.0) -> Lock:
+    """Take a lock that everybody holds for moments only. Raises StoreError naming the holder after `timeout_s`."""
+    while True:
+        fd = _open(path)
+        try:
+            take_turn(fd, path, timeout_s=timeout_s)
+        except BaseException:
+            os.close(fd)
+            raise
+        if _is_at(path, fd):
+            _sign(fd)
+            return Lock(path, fd)
+        os.close(fd)  # the file was removed while we waited
+
+
 def is_locked(path: Path) -> str | None:
     """Say who holds the lock at `path`, in text for people; None when nobody does. Changes nothing."""
     try:

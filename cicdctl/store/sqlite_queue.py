@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Mapping, Sequence
-from typing import Literal
+from collections.abc import Sequence
 
 import msgspec
 
 from cicdctl.errors import StoreError
-from cicdctl.model import Run, RunState, Value, Verdict
+from cicdctl.model import Run, RunState, Verdict
 from cicdctl.store.changes import RunChanged
 from cicdctl.store.database import Database
 from cicdctl.store.documents import clean, decode, encode
 from cicdctl.store.failpoints import reach
+from cicdctl.store.queued import Arrival, Outdated, Placing, Recorded, Waiting
 from cicdctl.store.sqlite_changes import apply_change, read_run, write_event, write_run
 from cicdctl.store.sqlite_outbox import write_transition
 
@@ -23,61 +23,6 @@ MOST_WAITING = 10_000
 BOOT_S = 30.0
 DELIVERIES_KEPT_S = 7 * 24 * 3600.0
 _PAUSED = "paused/"
-
-OnSuperseded = Literal["queue", "cancel", "cancel-pending"]
-
-
-class Outdated(Exception):
-    """What the arrival was decided by has changed meanwhile: decide again."""
-
-
-class Placing(Value, frozen=True, kw_only=True):
-    """A run to be recorded, and how it waits; one that is done already only enters the history.
-
-    Of the runs of one `group` one executes at a time; None waits for nobody. `on_superseded` says what becomes
-    of those of the group that came before. `leads`: others come after it, once it has passed.
-    """
-
-    run: Run
-    group: str | None = None
-    on_superseded: OnSuperseded = "queue"
-    priority: int = 0
-    leads: bool = False
-
-
-class Arrival(Value, frozen=True, kw_only=True):
-    """Everything that one change brings; it is recorded whole or not at all, and never twice.
-
-    `delivery` and `after` (the run that has passed) name what can arrive only once. `seen` maps (source, ref) to
-    the value that was known and the one that is dealt with now, None: no such ref. `fired` maps a pipeline to
-    the last firing of its schedule that was known and the one that is dealt with now, in Unix seconds.
-    """
-
-    placings: Sequence[Placing] = ()
-    delivery: tuple[str, str] | None = None
-    after: int | None = None
-    seen: Mapping[tuple[str, str], tuple[str | None, str | None]] = {}
-    fired: Mapping[str, tuple[float | None, float]] = {}
-
-
-class Recorded(Value, frozen=True, kw_only=True):
-    """What became of an arrival: runs with their numbers, and those that are superseded by them."""
-
-    runs: tuple[Run, ...] = ()
-    superseded: tuple[Run, ...] = ()
-
-
-class Waiting(Value, frozen=True, kw_only=True):
-    """A run's place in the queue. `tries` runners were started for it, the last one at `claimed_at` as `pid`."""
-
-    run: int
-    priority: int
-    group: str | None
-    queued_at: float
-    claimed_at: float | None
-    tries: int
-    pid: int | None
-
 
 def insert_run(connection: sqlite3.Connection, run: Run, *, tells: bool) -> Run:
     """Write a new run and its event; return it with its number and epoch 1."""

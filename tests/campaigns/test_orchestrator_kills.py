@@ -38,7 +38,6 @@ trust = {{ refs = ["**"] }}
 
 # Commands are always there; without this hardly one would live to acknowledge anything.
 WEIGHTS = {"command": 1, "hook": 4, "runner": 6, "watch": 3}
-NEVER_BEGAN = "its runner was started 3 times and never began"
 
 
 @pytest.mark.campaign
@@ -98,8 +97,7 @@ def test_random_kills(make_project, tmp_path):
     print(dict(done), Counter(verdicts.values()), f"{len(acknowledged)} triggers, {len(pushed)} pushes acknowledged")
     assert len(set(acknowledged)) == len(acknowledged)
     assert set(acknowledged) <= set(verdicts)
-    reasons = {run["reason"] for run in told if run["verdict"] not in ("passed", "interrupted")}
-    assert [reason for reason in reasons if not reason.startswith(NEVER_BEGAN)] == []
+    assert [run for run in told if run["verdict"] not in ("passed", "interrupted")] == []
     assert Counter(run["commit"] for run in told if run["pipeline"] == "pushed") == Counter(pushed)
     deploys = [run["number"] for run in told if run["pipeline"] == "deploy"]
     assert [number for number in deploys if started[number] > 1] == []

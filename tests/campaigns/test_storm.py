@@ -29,7 +29,8 @@ import os, sys
 from pathlib import Path
 from cicdctl.orchestrator.drain import drain
 from cicdctl.orchestrator.intake import queue_run
-from cicdctl.project import Invocation, open_project
+from cicdctl.project import open_project
+from cicdctl.project_config import Invocation
 from cicdctl.runner import RunRequest
 with open_project(Invocation(directory=Path(sys.argv[1]), environ=dict(os.environ))) as project:
     for _ in range(int(sys.argv[2])):

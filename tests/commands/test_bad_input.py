@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -243,3 +245,16 @@ def test_state_on_a_full_disk_loses_nothing(make_project, tmp_path):
         project.cicdctl("state", "check").passes()
     finally:
         subprocess.run(["umount", "-l", str(state)], check=True)
+
+
+def test_interrupt_while_the_program_loads_is_silent(make_project):
+    """Ctrl-C in the first tenth of a second is no fault of ours to report: status 130, no traceback."""
+    project = make_project(unit="true")
+    for delay_s in (0.0, 0.02, 0.05, 0.1):
+        process = project.start("history")
+        time.sleep(delay_s)
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=20)
+        # Before Python itself can catch it, or after the command has ended, it is not for us to answer.
+        assert process.returncode in (0, 130, -signal.SIGINT), told
+        assert "cicdctl/" not in told or "Traceback" not in told, told

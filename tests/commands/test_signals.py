@@ -10,7 +10,8 @@ import time
 
 import pytest
 
-from cicdctl.project import Invocation, open_project
+from cicdctl.project import open_project
+from cicdctl.project_config import Invocation
 from cicdctl.runner import RunRequest
 from cicdctl.runner.begin import begin
 from tests.commands.test_run import wait_for

@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from cicdctl.project import Invocation, open_project
+from cicdctl.project import open_project
+from cicdctl.project_config import Invocation
 
 ONE_AT_ONCE = "\n[orchestrator]\nmax_parallel_pipelines = 1\n"
 
@@ -98,7 +99,8 @@ import sys
 from pathlib import Path
 from cicdctl.orchestrator.drain import drain
 from cicdctl.orchestrator.intake import queue_run
-from cicdctl.project import Invocation, open_project
+from cicdctl.project import open_project
+from cicdctl.project_config import Invocation
 from cicdctl.runner import RunRequest
 import os
 for _ in range(5):

@@ -8,7 +8,8 @@ import pytest
 
 from cicdctl.model import RunFilter, TriggerKind
 from cicdctl.orchestrator.schedule import Scheduler, latest_due
-from cicdctl.project import Invocation, open_project
+from cicdctl.project import open_project
+from cicdctl.project_config import Invocation
 
 
 def at(text: str) -> float:

@@ -13,7 +13,7 @@ import pytest
 
 from cicdctl.errors import PluginError, UsageError
 from cicdctl.plugin_skeleton import write_skeleton
-from cicdctl.plugin_sources import find_installed, install_command, remove_command
+from cicdctl.plugin_sources import find_installed, import_file, install_command, remove_command
 
 ROOT = Path(__file__).parents[2]
 
@@ -172,3 +172,14 @@ def test_the_commands_that_install_and_remove():
     assert remove_command("cicdctl-x")[-3:] == ("uninstall", "cicdctl-x", "--yes")
     with pytest.raises(UsageError):
         install_command("--index-url=http://evil")
+
+
+def test_plugin_file_leaves_nothing_beside_it(tmp_path):
+    """A working tree stays as it was: no bytecode, which the next snapshot would take for a change."""
+    path = tmp_path / "ci" / "mine.py"
+    path.parent.mkdir()
+    path.write_text("VALUE = 1\n")
+    assert import_file(path).VALUE == 1
+    path.write_text("VALUE = 22\n")
+    assert import_file(path).VALUE == 22
+    assert [entry.name for entry in path.parent.iterdir()] == ["mine.py"]

@@ -36,7 +36,8 @@ report.close()
 assert (sys.stdout, sys.stderr) == (out, err)
 """
 BREAK_OFF = """
-from cicdctl.project import Invocation, open_project
+from cicdctl.project import open_project
+from cicdctl.project_config import Invocation
 from cicdctl.reports.choice import install_reports
 
 environ = {"TERM": "xterm"}

@@ -6,7 +6,8 @@ import os
 import time
 from shutil import rmtree
 
-from cicdctl.project import Invocation, open_project
+from cicdctl.project import open_project
+from cicdctl.project_config import Invocation
 from cicdctl.runner import RunRequest
 from cicdctl.runner.begin import begin
 from cicdctl.runner.housekeeping import ABANDONED_S, collect_garbage

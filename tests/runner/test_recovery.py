@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 
 import pytest
 
+from cicdctl.git.refs import KEEP_PREFIX
 from cicdctl.model import RunState, Verdict
-from cicdctl.project import Invocation, open_project
+from cicdctl.project import open_project
+from cicdctl.project_config import Invocation
 from cicdctl.runner import RunRequest, recover
 from cicdctl.runner.begin import begin
 from cicdctl.runner.pins import STRAY_AGE_S, let_go
 from cicdctl.runner.places import log_path
-from cicdctl.runner.recovery import recover_and_tell
+from cicdctl.runner.recovery import end_unstarted, recover_and_tell
 from cicdctl.store import AttemptStarted, RunChanged, StageChanged, StageState
 
 
@@ -75,17 +78,27 @@ def test_pin_without_a_run_is_released_when_nobody_can_be_about_to_record_one(ma
 
 
 def test_commit_of_a_run_that_begins_while_another_lets_go_stays_pinned(make_project, clean_env):
-    """Whoever looks before the other has recorded its run, and releases after, looks again."""
+    """One thread lets go of a commit again and again; a run that has begun has its pin all the same."""
     folder = make_project(unit="true")
-    with open_project(Invocation(directory=folder.path, environ=clean_env)) as project:
+    invocation = Invocation(directory=folder.path, environ=clean_env)
+    ended = threading.Event()
+
+    def let_go_again_and_again() -> None:
+        with open_project(invocation) as other:
+            while not ended.is_set():
+                let_go(other, commit)
+
+    with open_project(invocation) as project:
         commit = project.repository.resolve("HEAD").oid
-        project.repository.keep(commit)
-        release = project.repository.release
-
-        def begin_meanwhile(oid: str) -> None:
-            begin(project, RunRequest(pipeline="build", revision="HEAD"))
-            release(oid)
-
-        project.repository.release = begin_meanwhile
-        let_go(project, commit)
-        assert folder.git("for-each-ref", "refs/cicd", "--format=%(objectname)") == commit
+        thread = threading.Thread(target=let_go_again_and_again)
+        thread.start()
+        try:
+            for _ in range(60):
+                run = begin(project, RunRequest(pipeline="build", revision="HEAD")).run
+                end = time.monotonic() + 5.0
+                while project.repository.ref_store.read(KEEP_PREFIX + commit) is None:
+                    assert time.monotonic() < end, "the pin is gone for good"
+                end_unstarted(project, run, "a trial")
+        finally:
+            ended.set()
+            thread.join()

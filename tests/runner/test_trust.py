@@ -9,7 +9,8 @@ import pytest
 from cicdctl.model import RunSummary, Trust, Verdict
 from cicdctl.planning import trust_of
 from cicdctl.plugin_api import hookimpl
-from cicdctl.project import Invocation, open_project
+from cicdctl.project import open_project
+from cicdctl.project_config import Invocation
 from cicdctl.runner import RunRequest, run_pipeline
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import stat
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -335,3 +338,21 @@ def test_link_is_no_file_to_add(store, tmp_path) -> None:
         store.link_in(tmp_path / "link")
     (tmp_path / "file").write_bytes(b"f" * 10)
     assert store.add_file(tmp_path / "file") == (store.add_bytes(b"f" * 10), 10)
+
+
+def test_link_in_never_acts_through_a_link(tmp_path: Path) -> None:
+    """A stage may put a link, or a pipe, in the place of its log: what it leads to keeps its mode and its content."""
+    foreign = tmp_path / "foreign"
+    foreign.write_text("not ours")
+    foreign.chmod(0o640)
+    log, pipe = tmp_path / "log", tmp_path / "pipe"
+    log.symlink_to(foreign)
+    os.mkfifo(pipe)
+    with closing(BlobStore(tmp_path / "cache", warnings=[])) as blobs:
+        for path in (log, pipe):
+            with pytest.raises(StoreError):
+                blobs.link_in(path)
+            with pytest.raises(StoreError):
+                blobs.link_in(path, hashlib.sha256(b"told to be this").hexdigest())
+        assert not blobs.has(hashlib.sha256(b"not ours").hexdigest())
+    assert stat.S_IMODE(foreign.stat().st_mode) == 0o640

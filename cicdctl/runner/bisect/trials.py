@@ -9,7 +9,7 @@ from cicdctl.project import Project
 from cicdctl.runner.begin import record
 from cicdctl.runner.bisect.values import Dropped, Event, Started
 from cicdctl.runner.bisect.verdicts import Look
-from cicdctl.runner.detach import runner_argv, runner_environ
+from cicdctl.runner.detach import runner_argv
 from cicdctl.runner.recovery import settle
 
 
@@ -39,13 +39,13 @@ class Trials:
 
         Ends when it named nothing and all have ended; what became worth trying since is for another call.
         """
-        from cicdctl.process import run_children
+        from cicdctl.process import own_environ, run_children
 
         first = len(self._begun)
         children = run_children(
             self._begin_each(following),
             cwd=self._project.repository.common_dir,
-            env=runner_environ(self._project.environ),
+            env=own_environ(self._project.environ),
             at_once=self._at_once,
         )
         try:
