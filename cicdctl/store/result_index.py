@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -125,7 +126,8 @@ class ResultIndex:
             except sqlite3.Error as error:
                 code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & _PRIMARY
                 if code not in _NOT_DAMAGE:
-                    self._replace(f"the result cache is damaged: {error}")
+                    may_be_young = isinstance(error, sqlite3.OperationalError) and code == sqlite3.SQLITE_ERROR
+                    self._replace(f"the result cache is damaged: {error}", may_be_young=may_be_young)
                 else:
                     self._switch_off(str(error), for_good=code not in _PASSING)
             except (StoreError, OSError) as error:
@@ -218,16 +220,30 @@ class ResultIndex:
             finally:
                 connection.close()
 
-    def _replace(self, reason: str) -> None:
-        """Move the folder away, unless another process has done it meanwhile; the next use starts empty."""
+    def _replace(self, reason: str, *, may_be_young: bool) -> None:
+        """Move the folder away, unless another process has done it meanwhile; the next use starts empty.
+
+        `may_be_young`: a table was missing, as while another process makes the file. It holds the lock for that, so
+        under the lock the file is whole, or damaged.
+        """
         seen = self._inode
         try:
             self.close()
             with lock(self._lock_file, blocking=True):  # type: ignore[union-attr]
+                if may_be_young and self._has_rows_table():
+                    return
                 if seen is None or not self._file.exists() or self._file.lstat().st_ino == seen:
                     self._quarantine.move(self._folder, reason)
         except (sqlite3.Error, StoreError, OSError) as error:
             self._quarantine.warn(f"{reason}; and it cannot be replaced: {error}")
+
+    def _has_rows_table(self) -> bool:
+        try:
+            with closing(sqlite3.connect(quote_uri(self._file) + "?mode=ro", uri=True, timeout=5)) as connection:
+                connection.execute("SELECT raw, mode, filename, value, store_time, access_time FROM Cache LIMIT 1")
+        except sqlite3.Error:
+            return False
+        return True
 
 
 def _is_ours(key: Any, raw: Any, mode: Any, filename: Any, value: Any) -> bool:

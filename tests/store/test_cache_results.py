@@ -7,11 +7,14 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+import threading
 import time
+from contextlib import closing
 
 import pytest
 
 from cicdctl.model import StageResult, Verdict
+from cicdctl.store import lock
 from cicdctl.store.cache import CachedResult, open_cache, row_key
 
 KEY = "k" * 64
@@ -379,3 +382,31 @@ def test_four_processes_lose_no_entry(folder) -> None:
 @pytest.mark.campaign
 def test_sixteen_processes_lose_no_entry(folder) -> None:
     contend(folder, 16, 1000)
+
+
+def test_index_that_another_process_is_making_is_a_miss_and_stays(tmp_path):
+    """A look between the making of the file and of its tables finds nothing, and takes nothing for damaged."""
+    warnings: list[str] = []
+    folder = tmp_path / "cache"
+    with closing(open_cache(folder, max_size_bytes=10**9, ttl_s=None, host_key=b"k" * 32, warnings=warnings)) as cache:
+        index = cache.index
+        index._folder.mkdir(mode=0o700, parents=True)
+        maker = lock(index._lock_file, blocking=True)
+        index._file.touch()
+        made = threading.Event()
+
+        def make() -> None:
+            time.sleep(0.2)
+            with closing(open_cache(folder, max_size_bytes=10**9, ttl_s=None, host_key=b"k" * 32)) as other:
+                other.index._open_writer()
+                maker.release()
+                other.index.put(b"key", b"value")
+            made.set()
+
+        thread = threading.Thread(target=make)
+        thread.start()
+        assert index.get(b"key") is None
+        thread.join()
+        assert made.is_set() and warnings == []
+        assert index.get(b"key")[0] == b"value"
+        assert not (folder / "quarantine").exists() or not list((folder / "quarantine").iterdir())
