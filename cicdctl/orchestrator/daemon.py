@@ -9,6 +9,7 @@ import time
 from cicdctl.errors import StoreError
 from cicdctl.orchestrator.lead import orchestrator_lock, take_the_lead
 from cicdctl.process import own_argv, own_environ, start_detached
+from cicdctl.process.procfs import is_gone
 from cicdctl.project import Project
 from cicdctl.store import is_locked
 from cicdctl.store.locks import holder_pid
@@ -63,7 +64,7 @@ def stop_orchestrator(project: Project) -> int | None:
     except PermissionError as error:
         raise StoreError(f"the orchestrator (pid {pid}) is another user's", hint="ask that user to stop it") from error
     end = time.monotonic() + PATIENCE_S
-    while is_locked(path) is not None and holder_pid(path) in (pid, None):
+    while not is_gone(pid):
         if time.monotonic() > end:
             raise StoreError(f"the orchestrator (pid {pid}) has not ended after {PATIENCE_S:.0f} s", hint=f"kill {pid}")
         time.sleep(0.05)

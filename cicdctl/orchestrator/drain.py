@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 
 from cicdctl.errors import CicdError
 from cicdctl.model import Value, Verdict
 from cicdctl.orchestrator.intake import follow
 from cicdctl.process import own_environ, start_detached
-from cicdctl.process.procfs import read_stat
+from cicdctl.process.procfs import is_gone
 from cicdctl.project import Project
 from cicdctl.runner import recover, run_lock
 from cicdctl.runner.detach import runner_argv
@@ -60,23 +59,9 @@ def _end_dead(project: Project) -> None:
     for waiting in project.state.queue.claims():
         # No other drain is at work: a claim without a process is of one that died, at the worst after the start. Of
         # two runners of one run the second finds it locked or ended, and goes.
-        is_dead = waiting.pid is None or _is_gone(waiting.pid)
+        is_dead = waiting.pid is None or is_gone(waiting.pid)
         if is_dead and is_locked(run_lock(project, waiting.run)) is None:
             project.state.queue.unclaim(waiting.run)
-
-
-def _is_gone(pid: int) -> bool:
-    """Whether no process has this number; when another has got it, the claim lapses later."""
-    found = read_stat(pid)
-    if found is not None:
-        return found.state == "Z"  # dead, and not waited for yet
-    try:
-        os.kill(pid, 0)  # where there is no /proc
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False
 
 
 def _start(project: Project, waiting: Waiting) -> Started | None:

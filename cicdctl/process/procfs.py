@@ -130,3 +130,17 @@ def now_ticks() -> int:
     import time
 
     return int(time.clock_gettime(time.CLOCK_BOOTTIME) * TICKS_PER_S)
+
+
+def is_gone(pid: int) -> bool:
+    """Whether no living process has this number; False also when another has got it since."""
+    found = read_stat(pid)
+    if found is not None:
+        return found.state == "Z"  # dead, and not waited for yet
+    try:
+        os.kill(pid, 0)  # where there is no /proc
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
