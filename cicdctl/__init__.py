@@ -1,8 +1,8 @@
 """CI/CD that lives in your git repository. The public API is loaded when it is first asked for."""
 
-from __future__ import annotations
-
-from typing import Any
+TYPE_CHECKING = False  # what type checkers take for `typing.TYPE_CHECKING`; nothing is imported before Ctrl-C is heard
+if TYPE_CHECKING:
+    from typing import Any
 
 __version__ = "0.1.0"
 
@@ -22,7 +22,7 @@ _HOMES = {
 __all__ = ["__version__", *sorted(_HOMES)]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
