@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Literal, Protocol
 
 import msgspec
 
 from cicdctl.errors import ConfigError
 from cicdctl.model import Artifact, Executor
+from cicdctl.model.fixing import Applicability, FailureBundle, FixRequest, FixResult
 from cicdctl.model.values import Value
 from cicdctl.near_words import near_word
 
@@ -122,10 +123,29 @@ class NotifierKind(Kind, frozen=True, kw_only=True):
     uncommitted: bool = False
 
 
-class FixerKind(Kind, frozen=True, kw_only=True):
-    """A kind for `[fixers.NAME]`; `open(options)` gives the fixer, which the `fix` commands ask."""
+class Fixer(Protocol):
+    """Something that edits files to repair a failed stage. The engine computes the patch, guards and verifies it.
 
-    open: Callable[[Any], Any]
+    `kind` says whether it may ever be applied by itself: only a `command` may. `version` is part of what a
+    remembered patch is looked up by. Lower `priority` is asked first.
+    """
+
+    name: str
+    kind: Literal["command", "ai"]
+    version: str
+    priority: int
+
+    def can_fix(self, bundle: FailureBundle) -> Applicability:
+        """Say whether it is worth asking; touches neither disk nor network."""
+
+    def fix(self, request: FixRequest) -> FixResult:
+        """Edit files under `request.worktree`; it may call what the request offers. Ends by `request.deadline`."""
+
+
+class FixerKind(Kind, frozen=True, kw_only=True):
+    """A kind for `[fixers.NAME]`; `open(options)` gives the fixer, once per fix."""
+
+    open: Callable[[Any], Fixer]
 
 
 class Blobs(Protocol):
