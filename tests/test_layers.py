@@ -21,9 +21,9 @@ FLOORS: list[set[str]] = [
     {"plugin_manager", "sending"},
     {"project_config"},
     {"project"},
-    {"runner"},
+    {"runner", "fixing"},
     {"orchestrator"},
-    {"notifiers", "monitors"},
+    {"notifiers", "monitors", "fixers"},
     {"reports"},
     {"commands"},
     {"cli"},
@@ -39,6 +39,7 @@ DOORS = {
     "tomllib": {"config"},
     "typer": {"commands", "cli"},
     "rich": {"reports"},
+    "anthropic": {"fixers"},
     "pluggy": {"plugin_manager", "plugin_contract"},
 }
 FORBIDDEN = {"click", "pickle", "dulwich.porcelain", "tarfile"}

@@ -1,0 +1,1 @@
+"""Failure to diagnosis, candidate, guards, verification, branch and proof. Executes no stage and prints nothing."""
