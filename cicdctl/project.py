@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tempfile import TemporaryDirectory
 
     from cicdctl.git import WorktreePool
-    from cicdctl.store import BlobStore, ResultCache, Secrets, SqliteState
+    from cicdctl.store import BlobStore, FixJournal, ResultCache, Secrets, SqliteState
 
 
 
@@ -47,7 +47,7 @@ class Project:
         """Close what was opened, after the last warnings are told."""
         self.tell_warnings()
         self.start_sender()
-        for name in ("state", "cache", "blobs"):
+        for name in ("state", "fixes", "cache", "blobs"):
             part = self.__dict__.pop(name, None)
             if part is not None:
                 part.close()
@@ -161,6 +161,13 @@ class Project:
         if backend not in ("disk", "sqlite"):
             raise NotAvailable(f'persistence.backend = "{backend}"', hint='use "disk", or install a plugin for it')
         return open_state(self.state_folder, tells=self._notifies)
+
+    @cached_property
+    def fixes(self) -> FixJournal:
+        """The journal of fixes: always here, wherever runs are kept."""
+        from cicdctl.store import open_fixes
+
+        return open_fixes(self.state_folder)
 
     @cached_property
     def blobs(self) -> BlobStore:

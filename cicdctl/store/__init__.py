@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         StageState,
     )
     from cicdctl.store.dependency_cache import DependencyCaches
+    from cicdctl.store.fixes import FixJournal, open_fixes
     from cicdctl.store.folders import network_file_system, refuse_network
     from cicdctl.store.locks import Lock, is_locked, lock, lock_patiently
     from cicdctl.store.log_reader import LogReader
@@ -40,6 +41,7 @@ _HOMES = {
     "CachedResult": "cache",
     "DependencyCaches": "dependency_cache",
     "Change": "changes",
+    "FixJournal": "fixes",
     "GreenFloor": "sqlite_history",
     "Lock": "locks",
     "LogInfo": "log_writer",
@@ -65,6 +67,7 @@ _HOMES = {
     "lock_patiently": "locks",
     "network_file_system": "folders",
     "open_cache": "cache",
+    "open_fixes": "fixes",
     "open_state": "sqlite_state",
     "refuse_network": "folders",
     "restore_state": "backup",
@@ -77,6 +80,7 @@ __all__ = [
     "CachedResult",
     "Change",
     "DependencyCaches",
+    "FixJournal",
     "GreenFloor",
     "Lock",
     "LogInfo",
@@ -102,6 +106,7 @@ __all__ = [
     "lock_patiently",
     "network_file_system",
     "open_cache",
+    "open_fixes",
     "open_state",
     "refuse_network",
     "restore_state",

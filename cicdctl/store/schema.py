@@ -125,6 +125,52 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         ) STRICT, WITHOUT ROWID""",
         "CREATE TABLE schedule (pipeline TEXT PRIMARY KEY, fired_at REAL NOT NULL) STRICT, WITHOUT ROWID",
     ),
+    (
+        # The journal of fixes. No reference to the run: what was offered outlives it, wherever runs are kept.
+        """CREATE TABLE fix (
+            id TEXT PRIMARY KEY,
+            run INTEGER NOT NULL,
+            stage TEXT NOT NULL,
+            number INTEGER NOT NULL,
+            state TEXT NOT NULL,
+            outcome TEXT,
+            epoch INTEGER NOT NULL,
+            created_at REAL NOT NULL,
+            ref TEXT,
+            signature TEXT NOT NULL,
+            base_tree TEXT NOT NULL,
+            document TEXT NOT NULL,
+            UNIQUE (run, stage, number),
+            CHECK ((state = 'done') = (outcome IS NOT NULL))
+        ) STRICT""",
+        "CREATE INDEX fix_by_signature ON fix (signature, created_at)",
+        "CREATE INDEX fix_open ON fix (created_at) WHERE state <> 'done'",
+        """CREATE TABLE fix_event (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            fix TEXT NOT NULL REFERENCES fix (id) ON DELETE CASCADE,
+            at REAL NOT NULL,
+            kind TEXT NOT NULL,
+            text TEXT NOT NULL
+        ) STRICT""",
+        "CREATE INDEX fix_event_by_fix ON fix_event (fix, id)",
+        # Evidence: bundle, proof, diffs, transcripts. Masked before it comes here.
+        """CREATE TABLE fix_document (
+            fix TEXT NOT NULL REFERENCES fix (id) ON DELETE CASCADE,
+            name TEXT NOT NULL,
+            text TEXT NOT NULL,
+            PRIMARY KEY (fix, name)
+        ) STRICT, WITHOUT ROWID""",
+        # Money: booked before a call is made, settled after it; a booking that is never settled counts in full.
+        """CREATE TABLE budget (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            fix TEXT NOT NULL,
+            at REAL NOT NULL,
+            reserved_usd REAL NOT NULL,
+            used_usd REAL
+        ) STRICT""",
+        "CREATE INDEX budget_by_day ON budget (at)",
+        "CREATE INDEX budget_by_fix ON budget (fix)",
+    ),
 )
 
 LATEST = len(MIGRATIONS)
