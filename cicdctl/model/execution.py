@@ -16,7 +16,8 @@ class StageRequest(Value, frozen=True, kw_only=True):
 
     `env` is complete but for `secrets`, whose values are apart so that they can be masked and never
     logged. `commands` are those after `uses` was resolved. `restore` lists what its needs left, in the order
-    in which it is laid down. `cache_keys` are those of the stage's dependency caches, in their order.
+    in which it is laid down. `cache_keys` are those of the stage's dependency caches, in their order; they are
+    read, and also written when `saves_caches`.
     """
 
     run: int
@@ -31,6 +32,7 @@ class StageRequest(Value, frozen=True, kw_only=True):
     cache_keys: tuple[str, ...] = ()
     key: str | None = None
     first_attempt: int = 1
+    saves_caches: bool = True
 
 
 class LostArtifacts(Exception):

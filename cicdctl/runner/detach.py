@@ -10,9 +10,15 @@ from cicdctl.runner.request import RunRequest
 
 def start_detached_run(project: Project, request: RunRequest) -> Run:
     """Queue a run and start its runner; returns as soon as the run is durable."""
+    run = begin(project, request).run
+    start_runner(project, run)
+    return run
+
+
+def start_runner(project: Project, run: Run) -> None:
+    """Start the runner of a queued run; a second one of the same run ends at once."""
     from cicdctl.process import own_environ, start_detached
 
-    run = begin(project, request).run
     folder = project.state_folder / "logs" / str(run.number)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     start_detached(
@@ -21,7 +27,6 @@ def start_detached_run(project: Project, request: RunRequest) -> Run:
         env=own_environ(project.environ),
         log=folder / "runner.log",
     )
-    return run
 
 
 def runner_argv(project: Project, run: Run) -> tuple[str, ...]:

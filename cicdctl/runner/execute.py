@@ -23,6 +23,7 @@ from cicdctl.model import (
     RunSummary,
     StageRequest,
     StageResult,
+    TriggerKind,
     Verdict,
 )
 from cicdctl.project import Project
@@ -198,6 +199,7 @@ class Runner:
             cache_keys=tuple(digest(tree, cache.key) for cache in planned.stage.caches),
             key=identity.key,
             first_attempt=self._attempts.get(planned.id, 0) + 1,
+            saves_caches=self._run.trigger is not TriggerKind.FIX,
         )
         executor = self._open_executor()
         if self._run.state is RunState.STARTING:

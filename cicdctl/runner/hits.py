@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from msgspec.structs import replace
 
 from cicdctl.errors import StoreError
-from cicdctl.model import Artifact, PlannedStage, Run, StageResult, Verdict
+from cicdctl.model import Artifact, PlannedStage, Run, StageResult, TriggerKind, Verdict
 from cicdctl.project import Project
 from cicdctl.runner.keys import Identity
 from cicdctl.runner.request import RunRequest
@@ -64,6 +64,8 @@ class Hits:
     def remember(self, planned: PlannedStage, result: StageResult) -> None:
         """Keep a pass for later runs; anything else is not kept. What an earlier run remembered stays."""
         if not self._use_cache or not is_cacheable(planned) or not result.hermetic:
+            return
+        if self._run.trigger is TriggerKind.FIX:  # what tries a fix proves it to nobody else
             return
         if result.verdict is not Verdict.PASSED or result.flaky or result.key is None:
             return

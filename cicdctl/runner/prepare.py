@@ -7,11 +7,11 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
-from cicdctl.config import Config, OrchestratorSettings
+from cicdctl.config import Config, FixSettings, OrchestratorSettings
 from cicdctl.errors import ConfigError, UsageError
 from cicdctl.git import Commit, Repository, compile_globs
 from cicdctl.kinds import StageCommands
-from cicdctl.model import Pipeline, Plan, Run, RunState, Stage, Trust, Value
+from cicdctl.model import Pipeline, Plan, Run, RunState, Stage, TriggerKind, Trust, Value
 from cicdctl.near_words import near_word
 from cicdctl.planning import Facts, make_plan
 from cicdctl.project import Project
@@ -59,7 +59,10 @@ def _prepare(
     config = project.configuration.at(commit.tree, text=request.config_text)
     pipeline = as_operated(find_pipeline(config, request.pipeline), project.settings.orchestrator)
     refuse_unavailable(config, pipeline)
-    if request.trust is not Trust.TRUSTED:
+    written = pipeline
+    if request.confined:
+        pipeline = confined(pipeline, project.settings.fix)
+    elif request.trust is not Trust.TRUSTED:
         from cicdctl.planning import restrict, restrictions, withhold
 
         network = project.settings.orchestrator.trust.network
@@ -77,7 +80,11 @@ def _prepare(
         start=request.start,
         until=request.until,
     )
-    if request.trust is not Trust.TRUSTED:
+    if (as_run or request).trigger is TriggerKind.FIX:
+        from cicdctl.planning.confinement import as_check
+
+        plan = as_check(plan, written, project.settings.fix.secret_stages if request.confined else None)
+    elif request.trust is not Trust.TRUSTED:
         plan = withhold(plan)
     run = Run(
         number=0,
@@ -100,6 +107,27 @@ def _prepare(
     )
     return Prepared(
         run=as_run or run, plan=plan, commit=commit, config=config, request=request, commands=_commands(project, plan)
+    )
+
+
+def confined(pipeline: Pipeline, fix: FixSettings) -> Pipeline:
+    """Return a pipeline as the operator lets the candidates of a model run, with what this machine has."""
+    from cicdctl.planning.confinement import Confinement, confine
+    from cicdctl.process import probe_sandbox
+
+    support = probe_sandbox()
+    sandbox, keeps_network = "required", False
+    if fix.sandbox == "off" or (fix.sandbox == "auto" and not support.bwrap):
+        keeps_network = True
+        sandbox = "off" if fix.sandbox == "off" or not support.landlock else "required"
+    return confine(
+        pipeline,
+        Confinement(
+            sandbox=sandbox,  # type: ignore[arg-type]
+            network_stages=fix.network_stages,
+            secret_stages=fix.secret_stages,
+            keeps_network=keeps_network,
+        ),
     )
 
 

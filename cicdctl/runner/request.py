@@ -18,6 +18,7 @@ class RunRequest(Value, frozen=True, kw_only=True):
     that the run is for when `revision` does not say so itself; `snapshot`: the commit is one of a working tree.
     `base` is the commit that path conditions compare with, by default the first parent.
     What a user starts by hand is `trust`ed; a push, a poll or a hook asks `planning.trust_of`.
+    `confined`: the commit is what a model made of it, and reaches nothing beyond its worktree.
     """
 
     pipeline: str
@@ -38,6 +39,7 @@ class RunRequest(Value, frozen=True, kw_only=True):
     ref: str | None = None
     base: str | None = None
     snapshot: bool = False
+    confined: bool = False
 
     @classmethod
     def of(cls, run: Run) -> RunRequest:
@@ -58,6 +60,7 @@ class RunRequest(Value, frozen=True, kw_only=True):
             "fail_on_cache_miss",
             "reuse_run",
             "config_text",
+            "confined",
         )
         fields: dict[str, Any] = msgspec.to_builtins(self)
         return {name: fields[name] for name in kept if name in fields}

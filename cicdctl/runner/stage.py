@@ -149,7 +149,7 @@ def _conclude(bench: Bench, request: StageRequest, worktree: Path, outcome: Outc
                 artifacts = bench.blobs.add_tree(worktree, compile_globs(stage.artifacts), globs=stage.artifacts)
         manifest = bench.blobs.add_manifest(artifacts)
         count, size = len(artifacts), sum(artifact.size_bytes for artifact in artifacts)
-        if verdict is Verdict.PASSED and bench.dependencies is not None:
+        if verdict is Verdict.PASSED and bench.dependencies is not None and request.saves_caches:
             for cache, key in zip(stage.caches, request.cache_keys, strict=True):
                 bench.dependencies.save(stage.name, key, cache.paths, worktree, trust=request.trust.value)
     return StageResult(
