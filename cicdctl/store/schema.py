@@ -171,6 +171,26 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX budget_by_day ON budget (at)",
         "CREATE INDEX budget_by_fix ON budget (fix)",
     ),
+    (
+        # An environment takes one deploy at a time, beside the groups.
+        "ALTER TABLE queue ADD COLUMN environment TEXT",
+        "ALTER TABLE group_slot ADD COLUMN environment TEXT",
+        # What was deployed where, in the order in which it ended; the columns are copies, for the indexes.
+        """CREATE TABLE deployment (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            run INTEGER NOT NULL UNIQUE,
+            environment TEXT NOT NULL,
+            commit_id TEXT NOT NULL,
+            -- passed, and of the whole pipeline: what a rollback may go back to
+            green INTEGER NOT NULL,
+            -- a rollback is to be queued for it
+            due INTEGER NOT NULL,
+            document TEXT NOT NULL
+        ) STRICT""",
+        "CREATE INDEX deployment_by_environment ON deployment (environment, id DESC)",
+        "CREATE INDEX deployment_by_commit ON deployment (commit_id) WHERE green = 1",
+        "CREATE INDEX deployment_due ON deployment (id) WHERE due = 1",
+    ),
 )
 
 LATEST = len(MIGRATIONS)
