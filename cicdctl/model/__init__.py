@@ -15,6 +15,7 @@ from cicdctl.model.definition import (
     Trigger,
     When,
 )
+from cicdctl.model.deployment import Deploy, Deployment
 from cicdctl.model.execution import Execution, Executor, LostArtifacts, StageRequest
 from cicdctl.model.history import Event, Run, RunFilter, RunSummary
 from cicdctl.model.planned import Plan, PlannedStage, Skip
@@ -35,6 +36,8 @@ __all__ = [
     "Concurrency",
     "Coverage",
     "DependencyCache",
+    "Deploy",
+    "Deployment",
     "Event",
     "Execution",
     "Executor",

@@ -65,11 +65,12 @@ class Matrix(Value, frozen=True, kw_only=True):
 
 
 class HealthCheck(Value, frozen=True, kw_only=True):
-    """Asked after a stage passed; it decides whether the deploy stands."""
+    """Asked after a stage passed; it decides whether the deploy stands. `timeout_s` is that of one try."""
 
     run: str
     retries: int = 0
     delay_s: float = 0.0
+    timeout_s: float = 60.0
     rollback: bool = False
 
 

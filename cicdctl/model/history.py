@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from cicdctl.model.deployment import Deploy
 from cicdctl.model.result import StageResult
 from cicdctl.model.values import Value
 from cicdctl.model.verdict import RunState, TriggerKind, Trust, Verdict
@@ -20,6 +21,7 @@ class Run(Value, frozen=True, kw_only=True):
 
     `commit` and `tree` are hex ids. `base` is the commit it is compared with for path conditions.
     `stage_names` is the plan's order. `snapshot` says the commit was made from a dirty working tree.
+    `deploy` is None for a run that deploys to no environment.
     """
 
     number: int
@@ -45,6 +47,7 @@ class Run(Value, frozen=True, kw_only=True):
     parent: int | None = None
     cancel_requested: bool = False
     stage_names: tuple[str, ...] = ()
+    deploy: Deploy | None = None
 
     @property
     def is_partial(self) -> bool:

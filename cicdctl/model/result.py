@@ -82,6 +82,7 @@ class StageResult(Value, frozen=True, kw_only=True):
     `manifest` is the digest of the blob that lists its artifacts (JSON of `Artifact`s, sorted by path):
     equal artifacts, equal manifest. None when it left none. `log` is the last attempt's (for a cached result
     the log of the run it came from), relative to the state folder; `log_digest` its blob, where there is one.
+    `unhealthy`: its commands passed, and its health check did not.
     """
 
     stage: str
@@ -91,6 +92,7 @@ class StageResult(Value, frozen=True, kw_only=True):
     seconds: float = 0.0
     cached: bool = False
     flaky: bool = False
+    unhealthy: bool = False
     allowed_failure: bool = False
     hermetic: bool = True
     key: str | None = None

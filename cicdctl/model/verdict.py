@@ -46,6 +46,7 @@ class TriggerKind(StrEnum):
     PUSH = "push"
     FIX = "fix"
     WORKFLOW = "workflow"
+    ROLLBACK = "rollback"
 
 
 class Trust(StrEnum):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, TypeAlias
 
-from cicdctl.model import Attempt, Run, RunState, StageResult, Value, Verdict
+from cicdctl.model import Attempt, Deploy, Run, RunState, StageResult, Value, Verdict
 
 
 class StageState(StrEnum):
@@ -25,6 +25,7 @@ class RunChanged(Value, frozen=True, kw_only=True):
     started_at: float | None = None
     finished_at: float | None = None
     stage_names: tuple[str, ...] | None = None
+    deploy: Deploy | None = None
 
     def __post_init__(self) -> None:
         if (self.state is RunState.DONE) != (self.verdict is not None):

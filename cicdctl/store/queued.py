@@ -31,7 +31,8 @@ class Placing(Value, frozen=True, kw_only=True):
 class Arrival(Value, frozen=True, kw_only=True):
     """Everything that one change brings; it is recorded whole or not at all, and never twice.
 
-    `delivery` and `after` (the run that has passed) name what can arrive only once. `seen` maps (source, ref) to
+    `delivery`, `after` (the run that has passed) and `undoes` (the run whose deploy failed by itself) name what can
+    arrive only once. `seen` maps (source, ref) to
     the value that was known and the one that is dealt with now, None: no such ref. `fired` maps a pipeline to
     the last firing of its schedule that was known and the one that is dealt with now, in Unix seconds.
     """
@@ -39,6 +40,7 @@ class Arrival(Value, frozen=True, kw_only=True):
     placings: Sequence[Placing] = ()
     delivery: tuple[str, str] | None = None
     after: int | None = None
+    undoes: int | None = None
     seen: Mapping[tuple[str, str], tuple[str | None, str | None]] = {}
     fired: Mapping[str, tuple[float | None, float]] = {}
 
@@ -60,3 +62,4 @@ class Waiting(Value, frozen=True, kw_only=True):
     claimed_at: float | None
     tries: int
     pid: int | None
+    environment: str | None = None

@@ -19,6 +19,7 @@ from cicdctl.store.changes import (
     next_run,
 )
 from cicdctl.store.documents import clean, decode, encode
+from cicdctl.store.sqlite_deployments import write_deployment
 
 _NOTHING: Mapping[str, Any] = {}
 _EVENT_OF_STATE = {RunState.RUNNING: "run_started", RunState.DONE: "run_finished"}
@@ -68,6 +69,8 @@ def _change_run(connection: sqlite3.Connection, run: Run, change: RunChanged) ->
     write_run(connection, new)
     if new.state is not run.state:
         _leave_queue(connection, new)
+        if new.state is RunState.DONE and new.deploy is not None:
+            write_deployment(connection, new)
     if new.state is run.state:
         write_event(connection, run.number, "run_changed")
         return new
@@ -82,7 +85,7 @@ def _leave_queue(connection: sqlite3.Connection, run: Run) -> None:
         return
     if run.state is not RunState.DONE:
         connection.execute(
-            "INSERT OR IGNORE INTO group_slot (run, group_name) SELECT run, group_name FROM queue WHERE run = ?",
+            "INSERT OR IGNORE INTO group_slot SELECT run, group_name, environment FROM queue WHERE run = ?",
             (run.number,),
         )
     else:

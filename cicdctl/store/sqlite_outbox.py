@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from cicdctl.kinds import Notice
-from cicdctl.model import Run, RunState, Value, Verdict
+from cicdctl.model import Run, RunState, TriggerKind, Value, Verdict
 from cicdctl.model.history import is_partial
 from cicdctl.store.database import Database
 from cicdctl.store.documents import clean, decode, encode
@@ -77,6 +77,10 @@ def write_transition(connection: sqlite3.Connection, before: RunState | None, ru
         return
     if run.state is RunState.DONE:
         write_news(connection, run, ENDED)
+        if run.trigger is TriggerKind.ROLLBACK and run.verdict is not Verdict.PASSED:
+            # Nothing rolls it back again: now somebody has to look.
+            where = f'"{run.deploy.environment}"' if run.deploy is not None else "an environment"
+            write_news(connection, run, "escalated", f"the rollback of {where} has not passed")
     elif before in (RunState.QUEUED, RunState.BLOCKED) and run.state is not RunState.BLOCKED:
         write_news(connection, run, STARTED)
 

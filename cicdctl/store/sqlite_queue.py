@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 
@@ -16,6 +16,7 @@ from cicdctl.store.documents import clean, decode, encode
 from cicdctl.store.failpoints import reach
 from cicdctl.store.queued import Arrival, Outdated, Placing, Recorded, Waiting
 from cicdctl.store.sqlite_changes import apply_change, read_run, write_event, write_run
+from cicdctl.store.sqlite_deployments import link_rollbacks, take_due
 from cicdctl.store.sqlite_outbox import write_transition
 
 MOST_WAITING = 10_000
@@ -66,6 +67,7 @@ class Queue:
                 runs.append(run)
                 if run.state is not RunState.DONE:
                     superseded += self._enqueue(connection, run, placing)
+            link_rollbacks(connection, runs)
             reach("queue-accept")
         return Recorded(runs=tuple(runs), superseded=tuple(superseded))
 
@@ -78,8 +80,8 @@ class Queue:
         if group is not None and placing.on_superseded != "queue":
             superseded = self._supersede(connection, run, group, running=placing.on_superseded == "cancel")
         connection.execute(
-            "INSERT INTO queue (run, priority, group_name, queued_at, tries) VALUES (?, ?, ?, ?, 0)",
-            (run.number, placing.priority, group, time.time()),
+            "INSERT INTO queue (run, priority, group_name, queued_at, tries, environment) VALUES (?, ?, ?, ?, 0, ?)",
+            (run.number, placing.priority, group, time.time(), run.deploy and clean(run.deploy.environment)),
         )
         if placing.leads:
             connection.execute("INSERT INTO chain (run, due) VALUES (?, 0)", (run.number,))
@@ -98,7 +100,9 @@ class Queue:
                 write_transition(connection, run.state, now)
             ended.append(now)
         if running:
-            for (number,) in connection.execute("SELECT run FROM group_slot WHERE group_name = ?", (group,)).fetchall():
+            # A deploy that has begun is never cut off in the middle.
+            sql = "SELECT run FROM group_slot WHERE group_name = ? AND environment IS NULL"
+            for (number,) in connection.execute(sql, (group,)).fetchall():
                 run = read_run(connection, number)
                 assert run is not None
                 if not run.cancel_requested:
@@ -107,8 +111,9 @@ class Queue:
                     write_event(connection, number, "cancel_requested", detail={"reason": reason})
         return ended
 
-    def claim(self, *, at_once: int, now: float) -> list[Waiting]:
-        """Take what may start now: by priority, then by number, `at_once` runs in all, one of each group.
+    def claim(self, *, at_once: int, now: float, closed: Collection[str] = ()) -> list[Waiting]:
+        """Take what may start now: by priority, then by number, `at_once` runs in all, one of each group and
+        environment, none to the `closed` environments.
 
         The caller starts a runner for each; one that has not begun after `BOOT_S` is claimed again.
         """
@@ -118,10 +123,13 @@ class Queue:
                 return []
             fresh = "claimed_at > ? AND claimed_at <= ?", (now - BOOT_S, now + BOOT_S)
             taken = connection.execute(
-                f"SELECT group_name FROM group_slot UNION ALL SELECT group_name FROM queue WHERE {fresh[0]}", fresh[1]
+                f"""SELECT group_name, environment FROM group_slot
+                    UNION ALL SELECT group_name, environment FROM queue WHERE {fresh[0]}""",
+                fresh[1],
             ).fetchall()
             free = at_once - len(taken)
-            busy = {group for (group,) in taken if group is not None}
+            busy = {group for group, _ in taken if group is not None}
+            deploying = {*closed, *(environment for _, environment in taken if environment is not None)}
             claimed: list[Waiting] = []
             rows = connection.execute(
                 f"""SELECT {_COLUMNS}, pipeline FROM queue JOIN run ON run.id = queue.run
@@ -131,10 +139,12 @@ class Queue:
             )
             while free > len(claimed) and (row := rows.fetchone()) is not None:
                 waiting = _waiting(row)
-                if waiting.group in busy or row[-1] in paused:
+                if waiting.group in busy or waiting.environment in deploying or row[-1] in paused:
                     continue
                 if waiting.group is not None:
                     busy.add(waiting.group)
+                if waiting.environment is not None:
+                    deploying.add(waiting.environment)
                 claimed.append(msgspec.structs.replace(waiting, claimed_at=now))
             rows.close()
             connection.executemany(
@@ -154,6 +164,17 @@ class Queue:
         with self._database.transaction() as connection:
             connection.execute("UPDATE queue SET claimed_at = NULL, pid = NULL WHERE run = ?", (run,))
 
+    def give_back(self, run: int) -> bool:
+        """Let a run that was claimed wait on, as if nothing had been started for it; False when it is not queued."""
+        with self._database.transaction() as connection:
+            sql = "UPDATE queue SET claimed_at = NULL, pid = NULL, tries = tries - 1 WHERE run = ?"
+            return connection.execute(sql, (run,)).rowcount > 0
+
+    def environments(self) -> list[str]:
+        """Give the environments that runs wait for."""
+        sql = "SELECT DISTINCT environment FROM queue WHERE environment IS NOT NULL"
+        return [row[0] for row in self._database.query(sql)]
+
     def claims(self) -> list[Waiting]:
         """Give those for which a runner was started that has not begun."""
         rows = self._database.query(f"SELECT {_COLUMNS} FROM queue WHERE claimed_at IS NOT NULL")
@@ -165,8 +186,9 @@ class Queue:
         return [_waiting(row) for row in rows]
 
     def is_idle(self) -> bool:
-        """Whether nothing waits and nothing is to come after a run that has passed. Cheap."""
-        sql = "SELECT EXISTS (SELECT 1 FROM queue) OR EXISTS (SELECT 1 FROM chain WHERE due = 1)"
+        """Whether nothing waits, and nothing is to come after a run that has passed or a deploy that failed. Cheap."""
+        sql = """SELECT EXISTS (SELECT 1 FROM queue) OR EXISTS (SELECT 1 FROM chain WHERE due = 1)
+                 OR EXISTS (SELECT 1 FROM deployment WHERE due = 1)"""
         return not self._database.query(sql)[0][0]
 
     def going_on(self) -> int:
@@ -224,11 +246,11 @@ class Queue:
         return frozenset(name.removeprefix(_PAUSED) for (name,) in rows)
 
 
-_COLUMNS = "queue.run, priority, group_name, queued_at, claimed_at, tries, pid"
+_COLUMNS = "queue.run, priority, group_name, queued_at, claimed_at, tries, pid, environment"
 
 
 def _waiting(row: Sequence[object]) -> Waiting:
-    return msgspec.convert(dict(zip(Waiting.__struct_fields__, row[:7], strict=True)), Waiting)
+    return msgspec.convert(dict(zip(Waiting.__struct_fields__, row[:8], strict=True)), Waiting)
 
 
 def _paused(connection: sqlite3.Connection) -> frozenset[str]:
@@ -241,6 +263,8 @@ def _has_arrived(connection: sqlite3.Connection, arrival: Arrival) -> bool:
         gone = connection.execute("DELETE FROM chain WHERE run = ? AND due = 1", (arrival.after,)).rowcount
         if not gone:
             return True
+    if arrival.undoes is not None and not take_due(connection, arrival.undoes):
+        return True
     if arrival.delivery is not None:
         source, name = map(clean, arrival.delivery)
         connection.execute("DELETE FROM delivery WHERE at < ?", (time.time() - DELIVERIES_KEPT_S,))

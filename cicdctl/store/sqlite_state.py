@@ -18,6 +18,7 @@ from cicdctl.store.database_errors import DiskFull
 from cicdctl.store.database_open import open_database, open_reader
 from cicdctl.store.documents import clean, decode
 from cicdctl.store.sqlite_changes import apply_change, read_run, write_event, write_run
+from cicdctl.store.sqlite_deployments import Deployments
 from cicdctl.store.sqlite_history import GreenFloor
 from cicdctl.store.sqlite_outbox import Outbox, write_news, write_transition
 from cicdctl.store.sqlite_queue import Queue, insert_run
@@ -46,6 +47,7 @@ class SqliteState:
         self._tells = tells
         self.outbox = Outbox(database)
         self.queue = Queue(database, tells=tells)
+        self.deployments = Deployments(database)
 
     def begin(self, run: Run) -> Run:
         """See `StateStore.begin`."""
@@ -190,10 +192,10 @@ class SqliteState:
         """Forget old runs and return their numbers, whose logs may go.
 
         A run goes when it is done, not among the newest `keep_last` of its pipeline, older than
-        `max_age_s` (None: whatever its age), not the last green one of its pipeline and not in `keep`.
+        `max_age_s` (None: whatever its age), not the last green one of its pipeline, no deployment and not in `keep`.
         Works in batches with pauses, so that others may write in between.
         """
-        return sqlite_history.prune(self._database, keep_last, max_age_s, keep)
+        return sqlite_history.prune(self._database, keep_last, max_age_s, {*keep, *self.deployments.runs()})
 
     def close(self) -> None:
         """See `StateStore.close`."""
