@@ -10,12 +10,18 @@ from typing import Any
 from cicdctl.config.cron import check_cron, check_timezone, expand_cron
 from cicdctl.config.names import (
     LINE_PATTERN,
-    NAME,
     NAME_PATTERN,
     VARIABLE_PATTERN,
     check_line,
     check_name,
     check_variable,
+)
+from cicdctl.config.placeholders import (
+    ENVIRONMENT,
+    GROUP_PATTERN,
+    check_group,
+    check_named_params,
+    refuse_rollback,
 )
 from cicdctl.config.problems import At, Problems, quote
 from cicdctl.config.shapes import Choice, Duration, Flag, Scalar, Text, Whole, kind_of
@@ -26,8 +32,6 @@ from cicdctl.model.verdict import TriggerKind
 
 TRIGGER_WORDS = ("on_commit", "on_tag", "manual", "after_<pipeline>")
 TRIGGER_PATTERN = r"^(on_commit|on_tag|manual|after_[A-Za-z0-9_][A-Za-z0-9_-]*)$"
-PLACEHOLDERS = ("branch", "ref", "pipeline", "environment")
-GROUP_PATTERN = r"^([^{}\x00-\x1f\x7f]|\{(branch|ref|pipeline|environment)\})+$"
 
 
 def _check_trigger(word: str) -> str | None:
@@ -74,23 +78,14 @@ TRIGGER = OneOf(
 )
 
 
-def _check_group(group: str) -> str | None:
-    rest = group
-    for name in PLACEHOLDERS:
-        rest = rest.replace("{" + name + "}", "")
-    if "{" in rest or "}" in rest:
-        return f"may hold {{branch}}, {{ref}}, {{pipeline}} and {{environment}} only, not {quote(group)}"
-    return check_line(group)
-
-
-GROUP = Text(check=_check_group, pattern=GROUP_PATTERN)
+GROUP = Text(check=check_group, pattern=GROUP_PATTERN)
 CONCURRENCY = OneOf(
     of=(
-        Text(check=_check_group, pattern=GROUP_PATTERN, then=lambda group: Concurrency(group=group)),
+        Text(check=check_group, pattern=GROUP_PATTERN, then=lambda group: Concurrency(group=group)),
         Table(
             build=Concurrency,
             keys=(
-                Key(name="group", shape=GROUP, doc="Runs of equal groups meet; {branch} {ref} {pipeline} {environment} are filled in", required=True),
+                Key(name="group", shape=GROUP, doc="Runs of equal groups meet; {branch} {ref} {pipeline} {environment} {params.NAME} are filled in", required=True),
                 Key(name="on_superseded", shape=Choice(options=("queue", "cancel", "cancel-pending")), doc="`queue`: all run, in order; `cancel`: the newest cancels the rest; `cancel-pending`: only waiting ones", default='"queue"'),
             ),
         ),
@@ -133,6 +128,8 @@ PARAMS = Named(
 def _check_pipeline(raw: Mapping[str, Any], at: At, problems: Problems) -> None:
     if raw.get("side_effects") is True and raw.get("cache") is True:
         problems.add((*at, "cache"), "a pipeline with side effects is never cached")
+    refuse_rollback(raw, at, problems)
+    check_named_params(raw, at, problems)
 
 
 PIPELINE = Table(
@@ -143,9 +140,9 @@ PIPELINE = Table(
         Key(name="when", shape=WHEN, doc="Conditions; a run that does not meet them is skipped", default="{}"),
         Key(name="params", shape=PARAMS, doc="What a trigger may set, as `CICD_PARAM_<NAME>`", default="{}"),
         Key(name="concurrency", shape=CONCURRENCY, doc="How runs of the same group treat each other. Default: queued per pipeline and ref"),
-        Key(name="environment", shape=NAME, doc="Where it deploys to: one run at a time, with history and rollback"),
+        Key(name="environment", shape=ENVIRONMENT, doc="Where it deploys to: one run at a time, with history and rollback; {params.NAME} is filled in"),
         Key(name="approval", shape=Flag(), doc="Wait for `cicdctl approve`", default="false"),
-        Key(name="rollback", shape=Flag(), doc="After a failed deploy, deploy the last good commit again", default="false"),
+        Key(name="rollback", shape=Flag(), doc="After a deploy that failed, deploy the last good one again", default="false"),
         Key(name="side_effects", shape=Flag(), doc="Every stage has side effects", default="false"),
         Key(name="cache", shape=Flag(), doc="Default of `cache` for its stages"),
         Key(name="priority", shape=Whole(at_least=-1000, at_most=1000), doc="Higher starts first", default="0"),

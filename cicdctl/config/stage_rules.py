@@ -100,7 +100,8 @@ HEALTH_CHECK = OneOf(
                 Key(name="run", shape=COMMAND, doc="Asked after the stage passed; exit 0 is healthy", required=True),
                 Key(name="retries", shape=Whole(at_most=1000), doc="Further tries after the first", default="0"),
                 Key(name="delay", field="delay_s", shape=Duration(zero=True), doc="Wait between tries", default="0"),
-                Key(name="rollback", shape=Flag(), doc="Run the last good deploy again when it stays unhealthy", default="false"),
+                Key(name="timeout", field="timeout_s", shape=Duration(), doc="Time limit of one try", default='"60s"'),
+                Key(name="rollback", shape=Flag(), doc="Deploy the last good one again when it stays unhealthy", default="false"),
             ),
         ),
     )
