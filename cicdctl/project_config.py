@@ -22,10 +22,14 @@ OPERATOR_FILE_VARIABLE = "CICDCTL_CONFIG"
 
 
 class Invocation(Value, frozen=True, kw_only=True):
-    """What the command line says about every command. `verbosity` -1 is quiet; `color` None: as the terminal can."""
+    """What the command line says about every command. `verbosity` -1 is quiet; `color` None: as the terminal can.
+
+    `config_file` stands in for the commit's `.cicd.toml`, `operator_file` above all other files of the operator.
+    """
 
     directory: Path = Path()
     config_file: Path | None = None
+    operator_file: Path | None = None
     verbosity: int = 0
     color: bool | None = None
     environ: Mapping[str, str] = {}
@@ -86,19 +90,20 @@ class Configuration:
         layers = [] if own is None else [config_layer(own)]
         for path in self.operator_files:
             if path.is_file():
-                layers.append(config_layer(read_operator(_read_file(path), source=str(path))))
+                layers.append(config_layer(read_operator(read_named_file(path), source=str(path))))
         layers += environment_layers(self._invocation.environ, layers)
         return resolve(layers, self._invocation.environ)
 
     @property
     def operator_files(self) -> tuple[Path, ...]:
-        """Where an operator's own configuration may be, weakest first; the last is what `CICDCTL_CONFIG` names."""
+        """Where an operator's own configuration may be, weakest first; the last is what whoever opened us names."""
         base = Path(self._invocation.environ.get("XDG_CONFIG_HOME") or home_of(self._invocation.environ) / ".config")
         named = self._invocation.environ.get(OPERATOR_FILE_VARIABLE)
         return (
             base / "cicdctl" / "config.toml",
             self._repository.common_dir / "cicdctl" / "config.toml",
             *((Path(named),) if named else ()),
+            *((self._invocation.operator_file,) if self._invocation.operator_file else ()),
         )
 
     @cached_property
@@ -115,7 +120,7 @@ class Configuration:
     def named_text(self) -> str:
         """Return the text of the file that `--config` names. Raises ConfigError when it cannot be read."""
         assert self._invocation.config_file is not None
-        return _read_file(self._invocation.config_file).decode("utf-8", "surrogateescape")
+        return read_named_file(self._invocation.config_file).decode("utf-8", "surrogateescape")
 
     def at(self, tree: str, *, text: str | None = None) -> Config:
         """Return the configuration of a tree: its own `.cicd.toml`, or `text` in its place.
@@ -136,7 +141,7 @@ class Configuration:
         return read_config(data, source=CONFIG_NAME)
 
     def _read(self, path: Path, source: str) -> Config:
-        data = _read_file(path)
+        data = read_named_file(path)
         config = read_config(data, source=source)
         # The snapshot of a tree nobody edited holds the same bytes: they are not parsed twice.
         self._parsed = (data, config)
@@ -148,7 +153,7 @@ def home_of(environ: Mapping[str, str]) -> Path:
     return Path(environ.get("HOME") or Path.home())
 
 
-def _read_file(path: Path) -> bytes:
+def read_named_file(path: Path) -> bytes:
     """Read a configuration, and one byte more than it may have of what has no end."""
     try:
         with path.open("rb") as file:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from cicdctl.commands.opening import open_here
+from cicdctl.commands.opening import name_config, open_here
 from cicdctl.reports.choice import install_warnings
 from cicdctl.reports.configuration import print_config, print_schema, print_validation
 
@@ -21,9 +22,11 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 def validate(
     ctx: typer.Context,
     revision: Annotated[str, typer.Argument(help="Commit, branch or tag. Default: the file as it lies here.")] = "",
+    config: Annotated[Path | None, typer.Option(metavar="FILE", help="Check this file instead.")] = None,
     json: Json = False,
 ) -> None:
     """Check the whole file; every problem at once, with line and near word. Exit status 2 when there is one."""
+    name_config(ctx, config)
     raise typer.Exit(print_validation(ctx.obj, revision, json=json))
 
 

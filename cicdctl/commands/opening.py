@@ -3,18 +3,42 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import typer
+from msgspec.structs import replace
 
 from cicdctl.errors import UsageError
 from cicdctl.project import Project, open_project
+from cicdctl.project_config import Invocation
+from cicdctl.reports.choice import install_warnings
 from cicdctl.reports.output import trace
 
 
 def open_here(ctx: typer.Context) -> Project:
     """Open the repository that the command line means; use it with `with`."""
     return open_project(ctx.obj, trace=trace if ctx.obj.verbosity >= 2 else None)
+
+
+def open_at(ctx: typer.Context) -> Callable[[Invocation], Project]:
+    """Return what opens another repository than the command line means, so that warnings are told."""
+
+    def open_one(invocation: Invocation) -> Project:
+        project = open_project(invocation, trace=trace if invocation.verbosity >= 2 else None)
+        install_warnings(project)
+        return project
+
+    return open_one
+
+
+def name_config(ctx: typer.Context, config: Path | None) -> None:
+    """Take `--config` after the command as the one before it. Raises UsageError when there are two."""
+    if config is None:
+        return
+    if ctx.obj.config_file not in (None, config):
+        raise UsageError("--config is given twice")
+    ctx.obj = replace(ctx.obj, config_file=config)
 
 
 def confirm(question: str) -> bool:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from cicdctl.commands.names import complete_pipeline
-from cicdctl.commands.opening import open_here, refuse_options
+from cicdctl.commands.opening import name_config, open_at, refuse_options
 from cicdctl.errors import UsageError
 from cicdctl.monitors.builtin import BuiltinMonitors
 from cicdctl.project import Project
-from cicdctl.reports.choice import install_warnings
+from cicdctl.project_config import Invocation
 from cicdctl.reports.watching import print_daemon, watch_here
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -25,6 +26,9 @@ def watch(
         typer.Argument(help="Pipelines of --files. Default: those on_commit.", autocompletion=complete_pipeline),
     ] = None,
     *,
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Watch what this file names: one repository, or several.")
+    ] = None,
     files: Annotated[
         bool, typer.Option("--files", help="Run on the working tree whenever its files have changed.")
     ] = False,
@@ -39,17 +43,18 @@ def watch(
     elif once and daemon:
         raise UsageError("--once cannot be used with --daemon")
 
-    def open_watched() -> Project:
-        project = open_here(ctx)
-        install_warnings(project)
+    name_config(ctx, config)
+    open_plain = open_at(ctx)
+
+    def open_watched(invocation: Invocation) -> Project:
+        project = open_plain(invocation)
         project.plugins.register(BuiltinMonitors(project), "monitors")
         return project
 
     if files:
         from cicdctl.reports.file_watching import watch_files
 
-        raise typer.Exit(watch_files(open_watched, pipelines or []))
+        raise typer.Exit(watch_files(lambda: open_watched(ctx.obj), pipelines or []))
     if daemon:
-        with open_watched() as project:
-            raise typer.Exit(print_daemon(project))
-    raise typer.Exit(watch_here(open_watched, once=once))
+        raise typer.Exit(print_daemon(ctx.obj, open_watched))
+    raise typer.Exit(watch_here(ctx.obj, open_watched, once=once))

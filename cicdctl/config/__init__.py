@@ -1,6 +1,6 @@
 """`.cicd.toml` in; typed values, or every problem at once with line and near word, out."""
 
-from cicdctl.config.read import read_config, read_mapping, read_operator
+from cicdctl.config.read import read_config, read_mapping, read_named, read_operator
 from cicdctl.config.settings import (
     Config,
     FixerSettings,
@@ -23,5 +23,6 @@ __all__ = [
     "Settings",
     "read_config",
     "read_mapping",
+    "read_named",
     "read_operator",
 ]

@@ -20,6 +20,7 @@ from cicdctl.errors import ConfigError
 from cicdctl.model.values import Value
 
 HIDDEN = "***"
+_USERINFO = re.compile(r"(\w://)[^/@\s]*@")
 _SECRET_OPTION = re.compile(r"url|token|secret|passw|key|credential|auth|dsn|webhook", re.IGNORECASE)
 
 
@@ -184,5 +185,7 @@ def _shown(value: Any, name: str, *, is_secret: bool) -> Any:
         return {key: _shown(part, key, is_secret=_SECRET_OPTION.search(key) is not None) for key, part in value.items()}
     if isinstance(value, list):
         return [_shown(part, name, is_secret=is_secret) for part in value]
+    if isinstance(value, str):
+        value = _USERINFO.sub(rf"\1{HIDDEN}@", value)
     is_reference = isinstance(value, str) and value.startswith("${") and value.endswith("}")
     return HIDDEN if is_secret and value is not None and not is_reference else value

@@ -12,7 +12,7 @@ from cicdctl.config.fixing_rules import CLAUDE_FIXER, FIX
 from cicdctl.config.pipelines import make_pipelines
 from cicdctl.config.problems import At, Positions, Problems, tell
 from cicdctl.config.references import check_references
-from cicdctl.config.rules import OPERATOR_FILE, OPERATOR_KEYS, PROJECT_FILE
+from cicdctl.config.rules import OPERATOR_FILE, PROJECT_FILE, check_projects
 from cicdctl.config.settings import Config, FixerSettings
 from cicdctl.config.shapes import WRONG, plain
 from cicdctl.config.table import Table
@@ -31,6 +31,12 @@ def read_operator(data: bytes | str, *, source: str) -> Config:
     return _read(raw, source, OPERATOR_FILE, text)
 
 
+def read_named(data: bytes | str, *, source: str) -> Config:
+    """Read a file that somebody names: a project's when it has pipelines, else an operator's."""
+    raw, text = parse_document(data.encode() if isinstance(data, str) else data, source)
+    return _read(raw, source, PROJECT_FILE if "pipelines" in raw else OPERATOR_FILE, text)
+
+
 def read_mapping(raw: Mapping[str, Any], *, source: str = "configuration", operator: bool = False) -> Config:
     """Read a mapping of the file's form, made by a program. Problems have a path but no line."""
     if is_deeper(raw, MOST_LEVELS):
@@ -46,6 +52,8 @@ def _read(raw: Mapping[str, Any], source: str, table: Table, text: str | None) -
     if table is PROJECT_FILE:
         check_references(raw, problems)
         _check_outside(raw, problems)
+    else:
+        check_projects(raw, problems)
     if problems:
         raise ConfigError(tell(problems.found, source, lambda: _locate(text)))
     assert fields is not WRONG, "a wrong value without a problem"
@@ -57,7 +65,7 @@ def make_config(fields: dict[str, Any], raw: Mapping[str, Any], source: str) -> 
     config = Config(
         **(fields | {"pipelines": (), "fixers": make_fixers(fields.get("fixers", {}))}),
         source=source,
-        document={key.name: plain(raw[key.name]) for key in OPERATOR_KEYS if key.name in raw},
+        document={key.name: plain(raw[key.name]) for key in OPERATOR_FILE.keys if key.name in raw},
     )
     return config if "pipelines" not in fields else _with_pipelines(config, fields["pipelines"])
 

@@ -12,7 +12,13 @@ from cicdctl.config.names import LINE, NAME_PATTERN, check_name, check_plugin_fi
 from cicdctl.config.orchestrator_rules import ORCHESTRATOR
 from cicdctl.config.pipeline_rules import PIPELINE
 from cicdctl.config.problems import At, Problems
-from cicdctl.config.settings import LoggingSettings, LogHandlerSettings, NotifierSettings, ProjectSettings
+from cicdctl.config.settings import (
+    LoggingSettings,
+    LogHandlerSettings,
+    NotifierSettings,
+    ProjectSettings,
+    WatchedProjectSettings,
+)
 from cicdctl.config.shapes import Anything, Choice, Flag, Text, Whole
 from cicdctl.config.stage_rules import REF_GLOBS
 from cicdctl.config.table import Key, Many, Named, Table
@@ -87,5 +93,32 @@ OPERATOR_KEYS = (
 )
 PIPELINES_KEY = Key(name="pipelines", shape=Named(of=PIPELINE, check=check_name, pattern=NAME_PATTERN), doc="Pipelines by name", default="{}")
 
-PROJECT_FILE = Table(keys=(OPERATOR_KEYS[0], PIPELINES_KEY, *OPERATOR_KEYS[1:]))
-OPERATOR_FILE = Table(keys=OPERATOR_KEYS, hints={"pipelines": "pipelines belong in .cicd.toml, not in the operator's own file"})
+WATCHED_PROJECT = Table(
+    build=WatchedProjectSettings,
+    keys=(
+        Key(name="repository", shape=Text(check=check_repository), doc="What to watch: a path, an https or an ssh address; a relative path begins where the file lies", required=True),
+        Key(name="name", shape=LINE, doc="What the log calls it. Default: the last part of the address"),
+    ),
+)
+
+
+def check_projects(raw: Mapping[str, Any], problems: Problems) -> None:
+    """Look at one operator's file as a whole: each repository once, and either one or several."""
+    named = raw.get("projects")
+    if not isinstance(named, list | tuple):
+        return
+    if isinstance(raw.get("project"), Mapping) and "repository" in raw["project"]:
+        problems.add(("project", "repository"), 'cannot stand beside "projects"')
+    seen: set[str] = set()
+    for index, entry in enumerate(named):
+        where = entry.get("repository") if isinstance(entry, Mapping) else None
+        if isinstance(where, str):
+            if where in seen:
+                problems.add(("projects", index, "repository"), "is there twice")
+            seen.add(where)
+
+
+PROJECTS_KEY = Key(name="projects", shape=Many(of=WATCHED_PROJECT, at_least=1), doc="Several repositories that `cicdctl watch --config FILE` watches in one process", default="[]")
+
+PROJECT_FILE = Table(keys=(OPERATOR_KEYS[0], PIPELINES_KEY, *OPERATOR_KEYS[1:]), hints={"projects": "several projects belong in a file of their own, without pipelines, for: cicdctl watch --config FILE"})
+OPERATOR_FILE = Table(keys=(*OPERATOR_KEYS, PROJECTS_KEY), hints={"pipelines": "pipelines belong in .cicd.toml, not in the operator's own file"})

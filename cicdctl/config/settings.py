@@ -18,6 +18,13 @@ class ProjectSettings(Value, frozen=True, kw_only=True):
     lfs: bool = False
 
 
+class WatchedProjectSettings(Value, frozen=True, kw_only=True):
+    """One of several repositories that one process watches. `name` None: made of the address."""
+
+    repository: str
+    name: str | None = None
+
+
 class CacheSettings(Value, frozen=True, kw_only=True):
     """The result cache and its blobs. A result older than `ttl_s` is not used; None: while there is space."""
 
@@ -243,6 +250,7 @@ class Settings(Value, frozen=True, kw_only=True):
     notifiers: tuple[NotifierSettings, ...] = ()
     logging: LoggingSettings = LoggingSettings()
     plugins: tuple[str, ...] = ()
+    projects: tuple[WatchedProjectSettings, ...] = ()
 
 
 class Config(Settings, frozen=True, kw_only=True):

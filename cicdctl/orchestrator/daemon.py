@@ -5,41 +5,50 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Sequence
+from pathlib import Path
 
 from cicdctl.errors import StoreError
-from cicdctl.orchestrator.lead import orchestrator_lock, take_the_lead
+from cicdctl.orchestrator.lead import SHARED, orchestrator_lock, stop_file
 from cicdctl.process import own_argv, own_environ, start_detached
 from cicdctl.process.procfs import is_gone
 from cicdctl.project import Project
+from cicdctl.project_config import Invocation
 from cicdctl.store import is_locked
 from cicdctl.store.locks import holder_pid
 
 PATIENCE_S = 15.0
+LAGGARD_S = 3.0  # for the others, once the first of several is watched
 
 
-def start_daemon(project: Project) -> int:
-    """Start the orchestrator in a session of its own; return its pid when it watches.
+def start_daemon(invocation: Invocation, projects: Sequence[Project], log: Path) -> tuple[int, int]:
+    """Start the orchestrator in a session of its own; return its pid and how many of `projects` it watches.
 
-    Raises StoreError when there is one already, or when it does not come up; then its words are in the error.
+    `invocation` is what the command line says; the output is appended to `log`. It goes on to try those that it does
+    not watch yet. Raises StoreError when it does not come up; then its words are in the error.
     """
-    take_the_lead(project).release()
-    project.configuration.require()
-    log = project.state_folder / "orchestrator.out"
+    locks = [orchestrator_lock(project) for project in projects]
     start = log.stat().st_size if log.exists() else 0
-    folder = project.repository.work_tree or project.repository.git_dir
+    folder = invocation.directory.absolute()
     pid = start_detached(
-        own_argv(folder, "watch", config_file=project.invocation.config_file),
-        cwd=project.repository.common_dir,
-        env=own_environ(project.environ),
+        own_argv(folder, "watch", config_file=invocation.config_file),
+        cwd=folder,
+        env=own_environ(invocation.environ),
         log=log,
     )
     end = time.monotonic() + PATIENCE_S
+    count = 0
     while time.monotonic() < end:
-        if holder_pid(orchestrator_lock(project)) == pid:
-            return pid
+        before, count = count, sum(holder_pid(path) == pid for path in locks)
+        if locks and count == len(locks):
+            return pid, count
+        if count and not before:
+            end = min(end, time.monotonic() + LAGGARD_S)
         if os.waitpid(pid, os.WNOHANG)[0] == pid:
             break
         time.sleep(0.05)
+    if count and not is_gone(pid):
+        return pid, count
     with log.open("rb") as file:
         file.seek(start)
         said = file.read(4096).decode("utf-8", "replace").strip()
@@ -47,16 +56,37 @@ def start_daemon(project: Project) -> int:
 
 
 def stop_orchestrator(project: Project) -> int | None:
-    """End the orchestrator and wait until it is gone; return its pid, None when there is none.
+    """End the orchestrator of a repository and wait until it is gone; return its pid, None when there is none.
 
-    Runs that go on are not touched. Raises StoreError when it does not end.
+    A process that has more to do goes on without this repository. Runs that go on are not touched. Raises StoreError
+    when it does not end.
     """
     path = orchestrator_lock(project)
-    if is_locked(path) is None:
+    who = is_locked(path)
+    if who is None or not who.endswith(SHARED):
+        return end_holder(path)
+    pid = holder_pid(path)
+    stop_file(project).touch(mode=0o600)
+    end = time.monotonic() + PATIENCE_S
+    while pid is not None and holder_pid(path) == pid:
+        if time.monotonic() > end:
+            stop_file(project).unlink(missing_ok=True)
+            raise StoreError(f"pid {pid} has not let go of it after {PATIENCE_S:.0f} s", hint=f"kill {pid}")
+        time.sleep(0.05)
+    return pid
+
+
+def end_holder(path: Path) -> int | None:
+    """End the process that holds a lock, wait until it is gone and return its pid; None when nobody holds it.
+
+    Raises StoreError when it does not end.
+    """
+    who = is_locked(path)
+    if who is None:
         return None
     pid = holder_pid(path)
     if pid is None:
-        raise StoreError(f"who holds the orchestrator's lock is unknown: {is_locked(path)}", hint="end it by its pid")
+        raise StoreError(f"who holds the orchestrator's lock is unknown: {who}", hint="end it by its pid")
     try:
         os.kill(pid, signal.SIGTERM)
     except ProcessLookupError:

@@ -124,18 +124,26 @@ def _base(
     for old in (change.old, known):
         if old is not None and _exists(project, old):
             return project.repository.commit(old).oid
-    if not change.ref.startswith("refs/heads/") or change.source != THIS_REPOSITORY:
+    default = _default_branch(project, change.source) if change.ref.startswith("refs/heads/") else None
+    if default is None or (change.source, default) in moved:
         return None
-    default = project.repository.default_branch()
-    if default is None or (THIS_REPOSITORY, f"refs/heads/{default}") in moved:
-        return None
+    here = default if change.source == THIS_REPOSITORY else remote_name(default)
     try:
-        own = project.repository.commits_between(f"refs/heads/{default}..{commit.oid}")
+        own = project.repository.commits_between(f"{here}..{commit.oid}")
     except GitError:
         return None
     if not own:
         return commit.parents[0] if commit.parents else None
     return own[0].parents[0] if own[0].parents else None
+
+
+def _default_branch(project: Project, source: str) -> str | None:
+    """Return the full name that the default branch has in the repository that is looked at."""
+    if source == THIS_REPOSITORY:
+        name = project.repository.default_branch()
+        return None if name is None else f"refs/heads/{name}"
+    target = project.repository.ref_store.target(remote_name("refs/HEAD"))
+    return None if target is None else "refs/" + target.removeprefix(remote_name("refs/"))
 
 
 def _exists(project: Project, oid: str) -> bool:

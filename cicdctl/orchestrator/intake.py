@@ -123,6 +123,7 @@ def follow(project: Project, number: int) -> Recorded:
         trust=run.trust,
         snapshot=run.snapshot,
         config_text=request.config_text,
+        operator_file=request.operator_file,
         no_cache=request.no_cache,
         parent=run.number,
         trigger=TriggerKind.AFTER,

@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import logging
 import sys
+from contextvars import ContextVar
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from cicdctl.config.settings import LoggingSettings, LogHandlerSettings
 from cicdctl.errors import ConfigError, StoreError
 
 ROOT = "cicdctl"
+PROJECT: ContextVar[str] = ContextVar("project", default="-")  # which of several this thread is about
+_FORMAT_OF_MANY = "%(asctime)s - %(project)s - %(name)s - %(levelname)s - %(message)s"
 
 
-def set_up_logging(settings: LoggingSettings, folder: Path) -> None:
+def set_up_logging(settings: LoggingSettings, folder: Path, *, of_many: bool = False) -> None:
     """Log to what the settings name, and to nothing else any more. Relative files lie in `folder`.
 
+    `of_many`: lines say which project they are about, unless a format says otherwise.
     Raises ConfigError for a format that cannot be used, StoreError for a file that cannot be written; the handlers
     are then as they were.
     """
+    if of_many and settings.format == LoggingSettings().format:
+        settings = replace(settings, format=_FORMAT_OF_MANY)
     handlers = [_open(one, settings, folder) for one in settings.handlers]
     logger = logging.getLogger(ROOT)
     for handler in logger.handlers[:]:
@@ -33,7 +41,7 @@ def set_up_logging(settings: LoggingSettings, folder: Path) -> None:
 def _open(settings: LogHandlerSettings, common: LoggingSettings, folder: Path) -> logging.Handler:
     try:
         formatter = logging.Formatter(settings.format or common.format)
-        formatter.format(logging.makeLogRecord({"msg": "trial", "run": "-"}))
+        formatter.format(logging.makeLogRecord({"msg": "trial", "run": "-", "project": "-"}))
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError((f"logging.format: {error}",)) from error
     handler: logging.Handler
@@ -55,7 +63,8 @@ def _open(settings: LogHandlerSettings, common: LoggingSettings, folder: Path) -
 
 
 def _with_run(record: logging.LogRecord) -> bool:
-    """Give each record a run, so that a format may name it; lets every one through."""
+    """Give each record a run and a project, so that a format may name them; lets every one through."""
+    record.project = PROJECT.get()
     if not hasattr(record, "run"):
         record.run = "-"
     return True

@@ -40,7 +40,7 @@ class Looker(threading.Thread):
     """One monitor's thread; what it sees is put into `inbox`. `open` gives the monitor, again after each failure."""
 
     def __init__(
-        self, name: str, source: str, open: Callable[[], Monitor], inbox: SimpleQueue[Look], *, interval_s: float
+        self, name: str, source: str, open: Callable[[], Monitor], inbox: SimpleQueue[Look | None], *, interval_s: float
     ) -> None:
         super().__init__(name=f"monitor-{name}", daemon=True)
         self._source = source

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from cicdctl.errors import CicdError
+from cicdctl.git.remotes import read_address
 from cicdctl.model import Run
 from cicdctl.orchestrator.change import THIS_REPOSITORY, Change
 from cicdctl.orchestrator.intake import accept, take_in
@@ -66,7 +67,7 @@ def _short(oid: str | None) -> str:
 
 
 def source_of(project: Project) -> str:
-    """Return the address of the repository to look at; the empty one is ours."""
+    """Return the name of the repository to look at: its address without credentials; the empty one is ours."""
     named = project.settings.project.repository
     if named is None:
         return THIS_REPOSITORY
@@ -79,4 +80,4 @@ def source_of(project: Project) -> str:
         ):
             return THIS_REPOSITORY
         return str(folder.resolve())
-    return named
+    return read_address(named).plain

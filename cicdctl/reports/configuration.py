@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from cicdctl.config import read_config
+from cicdctl.config import read_config, read_named
 from cicdctl.config.substitute import missing_names
 from cicdctl.errors import ConfigError, UsageError
 from cicdctl.planning import check_needs
@@ -26,7 +26,7 @@ def print_validation(invocation: Invocation, revision: str, *, json: bool) -> in
     problems: tuple[str, ...] = ()
     found = 0
     try:
-        config = read_config(data, source=source)
+        config = (read_named if invocation.config_file else read_config)(data, source=source)
         found = len(config.pipelines)
         problems = tuple(problem for pipeline in config.pipelines for problem in check_needs(pipeline))
         problems += tuple(missing.tell() for missing in missing_names(config.document, invocation.environ))
@@ -38,7 +38,8 @@ def print_validation(invocation: Invocation, revision: str, *, json: bool) -> in
         return 2 if problems else 0
     if problems:
         raise ConfigError(problems)
-    print_lines([f"{source} is valid: {count(found, 'pipeline')}"])
+    what = count(len(config.projects), "project") if config.projects else count(found, "pipeline")
+    print_lines([f"{source} is valid: {what}"])
     return 0
 
 

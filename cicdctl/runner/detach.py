@@ -33,4 +33,6 @@ def runner_argv(project: Project, run: Run) -> tuple[str, ...]:
     """Return the command that carries out a queued run."""
     from cicdctl.process import own_argv
 
-    return own_argv(project.repository.work_tree or project.repository.git_dir, "_runner", str(run.number))
+    named = run.options.get("operator_file")
+    settings = () if named is None else ("--operator-file", str(named))
+    return own_argv(project.repository.work_tree or project.repository.git_dir, "_runner", *settings, str(run.number))

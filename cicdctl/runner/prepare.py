@@ -56,6 +56,8 @@ def _prepare(
 ) -> Prepared:
     if request.config_text is None and project.invocation.config_file is not None:
         request = replace(request, config_text=project.configuration.named_text())
+    if request.operator_file is None and project.invocation.operator_file is not None:
+        request = replace(request, operator_file=str(project.invocation.operator_file.absolute()))
     config = project.configuration.at(commit.tree, text=request.config_text)
     pipeline = as_operated(find_pipeline(config, request.pipeline), project.settings.orchestrator)
     refuse_unavailable(config, pipeline)

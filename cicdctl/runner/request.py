@@ -18,6 +18,7 @@ class RunRequest(Value, frozen=True, kw_only=True):
     that the run is for when `revision` does not say so itself; `snapshot`: the commit is one of a working tree.
     `base` is the commit that path conditions compare with, by default the first parent.
     What a user starts by hand is `trust`ed; a push, a poll or a hook asks `planning.trust_of`.
+    `operator_file` stands above the operator's other files, whoever starts the runner.
     `confined`: the commit is what a model made of it, and reaches nothing beyond its worktree.
     """
 
@@ -36,6 +37,7 @@ class RunRequest(Value, frozen=True, kw_only=True):
     parent: int | None = None
     reuse_run: int | None = None
     config_text: str | None = None
+    operator_file: str | None = None
     ref: str | None = None
     base: str | None = None
     snapshot: bool = False
@@ -60,6 +62,7 @@ class RunRequest(Value, frozen=True, kw_only=True):
             "fail_on_cache_miss",
             "reuse_run",
             "config_text",
+            "operator_file",
             "confined",
         )
         fields: dict[str, Any] = msgspec.to_builtins(self)
