@@ -13,6 +13,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "artifacts": ("artifacts", "List what a run left, or write it to a folder."),
     "rerun": ("rerun", "Run the same pipeline on the same commit again."),
     "trigger": ("trigger", "Queue a run of a commit."),
+    "rollback": ("rollback", "Deploy again what an environment had before."),
     "pause": ("pause", "Start nothing any more that waits."),
     "resume": ("resume", "Let go on what was paused."),
     "drain": ("drain", "Start what waits, and wait until everything has ended."),

@@ -42,6 +42,14 @@ def complete_run(incomplete: str) -> list[str]:
     return []
 
 
+def complete_environment(incomplete: str) -> list[str]:
+    """Offer the environments that something was deployed to."""
+    with _quietly() as project:
+        if project is not None and (project.repository.state_dir / "state.db").exists():
+            return [name for name in project.state.deployments.current() if name.startswith(incomplete)]
+    return []
+
+
 @contextmanager
 def _quietly() -> Iterator[Project | None]:
     try:

@@ -23,7 +23,7 @@ def status(
     ] = "",
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Show the latest ten runs of each pipeline, and what runs now; or what is known of commits."""
+    """Show the latest ten runs of each pipeline, and what is deployed, what runs now; or what is known of commits."""
     with open_here(ctx) as project:
         install_warnings(project)
         recover_and_tell(project)
@@ -32,4 +32,8 @@ def status(
 
             raise typer.Exit(print_verdicts(project, revisions, json=json))
         active = project.state.runs(RunFilter(active=True, limit=100))
-        raise typer.Exit(print_status(project.state.latest_per_pipeline(10), active, json=json))
+        raise typer.Exit(
+            print_status(
+                project.state.latest_per_pipeline(10), active, project.state.deployments.current(), json=json
+            )
+        )

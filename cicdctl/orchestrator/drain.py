@@ -8,11 +8,13 @@ import time
 from cicdctl.errors import CicdError
 from cicdctl.model import Value, Verdict
 from cicdctl.orchestrator.intake import follow
+from cicdctl.orchestrator.rollback import roll_back_due
 from cicdctl.process import own_environ, start_detached
 from cicdctl.process.procfs import is_gone
 from cicdctl.project import Project
 from cicdctl.runner import recover, run_lock
 from cicdctl.runner.detach import runner_argv
+from cicdctl.runner.environments import is_closed
 from cicdctl.runner.recovery import end_unstarted
 from cicdctl.store import is_locked, lock_patiently
 from cicdctl.store.failpoints import reach
@@ -30,7 +32,7 @@ class Started(Value, frozen=True, kw_only=True):
 
 
 def drain(project: Project) -> tuple[Started, ...]:
-    """Queue what comes after runs that have passed, then start what may start; return the runners.
+    """Queue what comes after runs that have ended, then start what may start; return the runners.
 
     One drain at a time, in whatever process; it is short. Raises StoreError.
     """
@@ -44,8 +46,12 @@ def drain(project: Project) -> tuple[Started, ...]:
                 follow(project, number)
             except CicdError as error:
                 _log.error("what comes after run #%d is not queued yet: %s", number, error.message)
+        for run in roll_back_due(project):
+            _log.info("run #%d (%s) rolls back run #%d", run.number, run.pipeline, run.parent)
         started = []
-        for waiting in queue.claim(at_once=project.settings.orchestrator.max_parallel_pipelines, now=time.time()):
+        closed = [name for name in queue.environments() if is_closed(project, name)]
+        at_once = project.settings.orchestrator.max_parallel_pipelines
+        for waiting in queue.claim(at_once=at_once, now=time.time(), closed=closed):
             found = _start(project, waiting)
             if found is not None:
                 started.append(found)

@@ -7,6 +7,7 @@ import time
 from msgspec.structs import replace
 
 from cicdctl.config import Config
+from cicdctl.config.placeholders import fill_params
 from cicdctl.errors import CicdError, StoreError
 from cicdctl.git import Commit
 from cicdctl.model import Pipeline, Run, RunState, TriggerKind, Verdict
@@ -16,6 +17,8 @@ from cicdctl.runner.prepare import Prepared, prepare
 from cicdctl.runner.variables import branch_and_tag
 from cicdctl.store.queued import Placing
 
+# Above all that a pipeline may have: a rollback comes before the next deploy.
+FIRST = 10_000
 NEEDS_APPROVAL = "waits for an approval"
 _BY_ITSELF = frozenset({TriggerKind.COMMIT, TriggerKind.TAG, TriggerKind.AFTER, TriggerKind.SCHEDULE})
 
@@ -28,8 +31,9 @@ def place(
     *,
     skip: str | None = None,
     prepared: Prepared | None = None,
+    is_approved: bool = False,
 ) -> Placing:
-    """Return the run of a request, ready to be recorded.
+    """Return the run of a request, ready to be recorded. `is_approved`: it waits for no approval.
 
     One that `skip` gives a reason against, whose conditions do not hold or that cannot be carried out is recorded
     as such. Raises StoreError when the state cannot be read.
@@ -45,14 +49,14 @@ def place(
         skip = prepared.plan.skip.reason
     if skip is not None:
         return place_ended(run, skip)
-    if pipeline.approval:
+    if pipeline.approval and not is_approved:
         run = replace(run, state=RunState.BLOCKED, reason=NEEDS_APPROVAL)
     group, policy = _group(pipeline, run)
     return Placing(
         run=run,
         group=group,
         on_superseded=policy,  # type: ignore[arg-type]
-        priority=pipeline.priority,
+        priority=FIRST if run.trigger is TriggerKind.ROLLBACK else pipeline.priority,
         leads=any(other.trigger.after == pipeline.name for other in config.pipelines),
     )
 
@@ -103,9 +107,11 @@ def _group(pipeline: Pipeline, run: Run) -> tuple[str | None, str]:
         "branch": branch or run.ref or "",
         "ref": run.ref or "",
         "pipeline": pipeline.name,
-        "environment": pipeline.environment or "",
+        "environment": run.deploy.environment if run.deploy is not None else "",
     }
     group = rule.group
     for name, value in facts.items():
         group = group.replace("{" + name + "}", value)
-    return f"group {group}", rule.on_superseded
+    # What a rollback brings back is older than those before it in the group, and takes no place of theirs.
+    policy = "queue" if run.trigger is TriggerKind.ROLLBACK else rule.on_superseded
+    return f"group {fill_params(group, run.params)}", policy

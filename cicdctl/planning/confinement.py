@@ -37,9 +37,11 @@ def confine(pipeline: Pipeline, how: Confinement) -> Pipeline:
 def as_check(plan: Plan, pipeline: Pipeline, secret_stages: Sequence[str] | None) -> Plan:
     """Return a plan that only judges: nothing of earlier runs lies about, and what must not run is skipped.
 
-    That is: stages with side effects, and those that miss their secrets. `pipeline` is the one that was written;
-    `secret_stages` the globs of stages that get their secrets, None: all do.
+    That is: pipelines that deploy, stages with side effects, and those that miss their secrets. `pipeline` is the one
+    that was written; `secret_stages` the globs of stages that get their secrets, None: all do.
     """
+    if plan.pipeline.environment is not None:
+        return replace(plan, skip=plan.skip or Skip(reason="it deploys to an environment"))
     wanting = {
         stage.name
         for stage in pipeline.stages

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 
 
 class Control:
@@ -30,6 +31,12 @@ class Control:
             self.reason = self.reason or "killed"
             self.is_kill = True
             self._wake()
+
+    def pause(self, seconds: float) -> None:
+        """Wait so long, or until somebody cancels."""
+        end = time.monotonic() + seconds
+        while self.reason is None and (left := end - time.monotonic()) > 0:
+            time.sleep(min(0.1, left))
 
     def _wake(self) -> None:
         for fd in self._wakers:

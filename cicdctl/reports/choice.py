@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol, TextIO
 
 from cicdctl.errors import UsageError
+from cicdctl.orchestrator.after_deploy import DeployEnds
 from cicdctl.project import Project
 
 
@@ -24,6 +25,7 @@ def install_reports(
 
     Raises UsageError when a file cannot be written, before anything runs.
     """
+    project.plugins.register(DeployEnds(project), "deploys")  # before the reports: it speaks after them
     reports: list[Report] = []
     verbosity = project.invocation.verbosity
     with ExitStack() as closing:

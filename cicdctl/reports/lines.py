@@ -73,6 +73,15 @@ def elapsed_s(run: Run) -> float:
     return max(0.0, time.time() - run.started_at)
 
 
+def age(when: float) -> str:
+    """How long ago a time in Unix seconds was, in one unit: `3m`."""
+    seconds = max(0.0, time.time() - when)
+    for limit, unit, name in ((60, 1, "s"), (3600, 60, "m"), (86400, 3600, "h")):
+        if seconds < limit:
+            return f"{int(seconds // unit)}{name}"
+    return f"{int(seconds // 86400)}d"
+
+
 def plain_words(text: str, style: str) -> str:
     """Paint nothing."""
     return text

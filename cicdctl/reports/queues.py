@@ -18,11 +18,15 @@ from cicdctl.units import count
 
 
 def print_triggered(project: Project, request: RunRequest, *, wait: str, json: bool) -> int:
-    """Queue a run, start what may start, and wait as asked: `none`, `start` or `end`.
+    """Queue a run, and go on as `print_queued`."""
+    return print_queued(project, queue_run(project, request), wait=wait, json=json)
+
+
+def print_queued(project: Project, run: Run, *, wait: str, json: bool) -> int:
+    """Start what may start, and wait for a queued run as asked: `none`, `start` or `end`.
 
     Returns exit status 0; after the end of the run its own.
     """
-    run = queue_run(project, request)
     if run.verdict is None:
         drain(project)
     if wait == "none" or run.verdict is not None:

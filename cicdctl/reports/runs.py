@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
-from cicdctl.model import Run, RunSummary
+from cicdctl.model import Deployment, Run, RunSummary, TriggerKind
 from cicdctl.project import Project
-from cicdctl.reports import lines
+from cicdctl.reports import deploys, lines
 from cicdctl.reports.document import run_document, run_fields
 from cicdctl.reports.output import print_document, print_lines, print_table
 from cicdctl.reports.plain import failure_block
@@ -27,11 +27,19 @@ def print_runs(runs: Sequence[Run], *, json: bool) -> int:
     return 0
 
 
-def print_status(latest: Mapping[str, Sequence[Run]], active: Sequence[Run], *, json: bool) -> int:
-    """Print the newest runs of each pipeline and what goes on. Returns exit status 0."""
+def print_status(
+    latest: Mapping[str, Sequence[Run]],
+    active: Sequence[Run],
+    environments: Mapping[str, Deployment],
+    *,
+    json: bool,
+) -> int:
+    """Print the newest runs of each pipeline, what is deployed where, and what goes on. Returns exit status 0."""
     if json:
         body = {name: [run_fields(run) for run in runs] for name, runs in latest.items()}
-        print_document("status", {"active": [run_fields(run) for run in active], "pipelines": body})
+        deployed = {name: deploys.fields(one) for name, one in environments.items()}
+        now = [run_fields(run) for run in active]
+        print_document("status", {"active": now, "pipelines": body, "environments": deployed})
         return 0
     if not latest:
         print_lines(["no runs yet; cicdctl run PIPELINE makes the first"])
@@ -40,10 +48,13 @@ def print_status(latest: Mapping[str, Sequence[Run]], active: Sequence[Run], *, 
     for name, runs in sorted(latest.items()):
         marks = "".join(lines.MARKS[run.verdict.value] if run.verdict else "●" for run in reversed(runs))
         newest = runs[0]
-        rows.append((name, marks, f"#{newest.number}", _verdict(newest), _where(newest), _age(newest.created_at)))
+        rows.append((name, marks, f"#{newest.number}", _verdict(newest), _where(newest), lines.age(newest.created_at)))
     print_table(rows, header=("pipeline", "latest", "run", "verdict", "ref", "when"))
+    if environments:
+        print_lines([""])
+        deploys.print_environments(environments)
     for run in active:
-        print_lines([f"{run.state.value}: {lines.run_title(run)} for {_age(run.started_at or run.created_at)}"])
+        print_lines([f"{run.state.value}: {lines.run_title(run)} for {lines.age(run.started_at or run.created_at)}"])
     return 0
 
 
@@ -56,15 +67,23 @@ def print_run(project: Project, summary: RunSummary, *, json: bool) -> int:
             {"stage": name, "attempt": opened.number, "started_at": opened.started_at}
             for name, opened in running.items()
         ]
-        print_document("run", run_document(summary) | {"running": now})
+        deployed = project.state.deployments.of_run(run.number) if run.deploy else None
+        told = {"running": now, "deployment": deploys.fields(deployed) if deployed else None}
+        print_document("run", run_document(summary) | told)
         return 0
     print_lines(
-        [lines.run_title(run), f"  commit  {run.commit}", f"  trigger {run.trigger.value}, {_age(run.created_at)} ago"]
+        [
+            lines.run_title(run),
+            f"  commit  {run.commit}",
+            f"  trigger {run.trigger.value}, {lines.age(run.created_at)} ago",
+        ]
     )
     if run.params:
         print_lines(["  params  " + ", ".join(f"{name}={quoted(value)}" for name, value in run.params.items())])
     if run.parent:
-        print_lines([f"  again   of #{run.parent}"])
+        print_lines([f"  {'undoes ' if run.trigger is TriggerKind.ROLLBACK else 'again   of '}#{run.parent}"])
+    if run.deploy:
+        print_lines(deploys.run_lines(project, run.number, run.deploy.environment))
     print_lines(_stage_lines(summary, running))
     for result in summary.stages:
         if result.summary:
@@ -105,7 +124,7 @@ def _row(run: Run) -> tuple[str, ...]:
         run.commit[:10],
         quoted(_where(run), limit=30),
         format_duration(lines.elapsed_s(run)) if run.started_at else "",
-        _age(run.created_at),
+        lines.age(run.created_at),
     )
 
 
@@ -115,11 +134,3 @@ def _verdict(run: Run) -> str:
 
 def _where(run: Run) -> str:
     return "working tree" if run.snapshot else quoted(lines.short_ref(run.ref)) or run.commit[:10]
-
-
-def _age(when: float) -> str:
-    seconds = max(0.0, time.time() - when)
-    for limit, unit, name in ((60, 1, "s"), (3600, 60, "m"), (86400, 3600, "h")):
-        if seconds < limit:
-            return f"{int(seconds // unit)}{name}"
-    return f"{int(seconds // 86400)}d"

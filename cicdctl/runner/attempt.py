@@ -26,6 +26,7 @@ from cicdctl.process import (
     shared_network,
     start_service,
 )
+from cicdctl.runner.health_check import Health, check_health, judge_health
 from cicdctl.runner.places import Scratch, Workplace, file_name, log_path, read_plain
 from cicdctl.runner.script import shell_argv
 from cicdctl.runner.variables import variable_name
@@ -51,12 +52,16 @@ class Site(Value, frozen=True, kw_only=True):
 
 
 class Outcome(Value, frozen=True, kw_only=True):
-    """What an attempt came to; the attempt itself, and what its stage said in the two files."""
+    """What an attempt came to; the attempt itself, and what its stage said in the two files.
+
+    `is_unhealthy`: its commands passed, and its health check did not.
+    """
 
     attempt: Attempt
     outputs: Mapping[str, str] = {}
     summary: str = ""
     log: LogInfo | None = None
+    is_unhealthy: bool = False
 
 
 Sink = Callable[[str, Mapping[str, Any]], None]
@@ -76,8 +81,8 @@ def run_attempt(
     attempt = Attempt(number=number, verdict=Verdict.ERROR, started_at=started_at, log=relative)
     try:
         reach("attempt-started")
-        ended, log = _run_logged(site, request, number, place, control, tell, relative)
-        return _outcome(request, attempt, ended, log, place.scratch)
+        ended, health, log = _run_logged(site, request, number, place, control, tell, relative)
+        return _outcome(request, attempt, ended, health, log, place.scratch)
     except (CicdError, OSError) as error:
         reason = describe(error)
         if isinstance(error, OSError) and error.errno == errno.E2BIG:
@@ -87,7 +92,7 @@ def run_attempt(
 
 def _run_logged(
     site: Site, request: StageRequest, number: int, place: Workplace, control: Control, tell: Sink, relative: str
-) -> tuple[Exit, LogInfo]:
+) -> tuple[Exit, Health | None, LogInfo]:
     path = site.state_folder / relative
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     path.unlink(missing_ok=True)
@@ -101,21 +106,31 @@ def _run_logged(
                 tell("output", {"chunk": shown})
 
         env = environment(site, request, number, place.worktree, place.scratch)
+        health = None
         try:
-            ended = _run_with_services(site, request, number, place, env, control, take)
+            ended, health = _run_with_services(site, request, number, place, env, control, take)
         except ServiceFailed as error:
             ended = Exit(exit_code=None, reason="lost", detail="; ".join(str(error).splitlines()))
         rest = masker.flush() if masker else b""
         if rest:
             log.write(rest)
             tell("output", {"chunk": rest})
-        return ended, log.close()
+        return ended, health, log.close()
 
 
-def _outcome(request: StageRequest, attempt: Attempt, ended: Exit, log: LogInfo, scratch: Scratch) -> Outcome:
+def _outcome(
+    request: StageRequest, attempt: Attempt, ended: Exit, health: Health | None, log: LogInfo, scratch: Scratch
+) -> Outcome:
     """Put together what an ended process and its two files say, without any secret in it."""
     stage, mask = request.planned.stage, masking(request.secrets)
     verdict, reason = judge(ended, stage.timeout_s, stage.idle_timeout_s)
+    is_unhealthy = False
+    if health is not None and stage.health_check is not None:
+        left = reason
+        verdict, reason = judge_health(health, stage.health_check, stage.timeout_s)
+        is_unhealthy = verdict in (Verdict.FAILED, Verdict.TIMED_OUT)
+        reason = reason or left
+        ended = replace(ended, exit_code=health.ended.exit_code, seconds=ended.seconds + health.seconds)
     outputs: Mapping[str, str] = {}
     if verdict is Verdict.PASSED:
         try:
@@ -137,7 +152,7 @@ def _outcome(request: StageRequest, attempt: Attempt, ended: Exit, log: LogInfo,
         leftover_processes=ended.leftovers,
     )
     summary = _read_summary(scratch.summary, request.secrets)
-    return Outcome(attempt=attempt, outputs=outputs, summary=summary, log=log)
+    return Outcome(attempt=attempt, outputs=outputs, summary=summary, log=log, is_unhealthy=is_unhealthy)
 
 
 def environment(site: Site, request: StageRequest, number: int, worktree: Path, scratch: Scratch) -> dict[str, str]:
@@ -196,7 +211,8 @@ def _run_with_services(
     env: dict[str, str],
     control: Control,
     take: Callable[[bytes], object],
-) -> Exit:
+) -> tuple[Exit, Health | None]:
+    """Run the commands, and then the health check in the same surroundings."""
     stage = request.planned.stage
     mark = f"{site.repository_id}/{request.run}/{request.planned.id}/{number}"
     spec = ProcessSpec(
@@ -218,7 +234,12 @@ def _run_with_services(
             env[f"{variable_name(service.name)}_PORT"] = port
             if len(stage.services) == 1:
                 env["PORT"] = port
-        return run_process(replace(spec, env=env), take, control)
+        spec = replace(spec, env=env)
+        ended = run_process(spec, take, control)
+        if stage.health_check is None or judge(ended, None, None)[0] is not Verdict.PASSED:
+            return ended, None
+        left_s = None if stage.timeout_s is None else stage.timeout_s - ended.seconds
+        return ended, check_health(stage.health_check, spec, control, take, left_s=left_s)
 
 
 def _start(

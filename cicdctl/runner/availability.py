@@ -11,18 +11,10 @@ from cicdctl.model import Pipeline
 
 def refuse_unavailable(config: Config, pipeline: Pipeline) -> None:
     """Raise NotAvailable for a key without which a run would not be what its author meant."""
-    where = f"pipelines.{pipeline.name}"
     if config.project.submodules:
         raise NotAvailable("project.submodules", hint="stages see an empty folder where a submodule is")
     if config.project.lfs:
         raise NotAvailable("project.lfs", hint="stages see the pointer files of git-lfs")
-    if pipeline.environment is not None:
-        raise NotAvailable(f"{where}.environment", hint="deploy locks and rollback are not part of this version")
-    if pipeline.rollback:
-        raise NotAvailable(f"{where}.rollback")
-    for stage in pipeline.stages:
-        if stage.health_check is not None:
-            raise NotAvailable(f"{where}.stages.{stage.name}.health_check")
 
 
 def list_ignored(config: Config, pipeline: Pipeline) -> Iterator[str]:
@@ -30,8 +22,6 @@ def list_ignored(config: Config, pipeline: Pipeline) -> Iterator[str]:
     orchestrator = config.orchestrator
     if config.fixers:
         yield "fixers are not available yet: a failure is only reported"
-    if orchestrator.optimization.thorough_health_checks:
-        yield "optimization.thorough_health_checks is not available yet: only `cicdctl doctor` checks"
     if orchestrator.failure_handling.pause_on_failure:
         yield "failure_handling.pause_on_failure is not available yet: a run ends with its failure"
     if not orchestrator.persistence.enabled:

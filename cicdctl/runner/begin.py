@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
+from cicdctl.config import Config
 from cicdctl.errors import StoreError, UsageError
 from cicdctl.model import Run, Value
 from cicdctl.project import Project
@@ -41,9 +42,10 @@ def check(project: Project, prepared: Prepared) -> Mapping[str, str]:
     """Make sure that a prepared run can be carried out, and return its secrets. A snapshot is released when not.
 
     Raises ConfigError for secrets without a value, UsageError for `--from` on ground that is not in the cache,
-    StoreError below `min_free`.
+    StoreError below `min_free`, Unfit as `examine_first`.
     """
     try:
+        examine_first(project, prepared.config)
         secrets = required_secrets(project, prepared.plan)
         check_free_space(project)
         if any(planned.given for planned in prepared.plan.stages):
@@ -60,6 +62,15 @@ def check(project: Project, prepared: Prepared) -> Mapping[str, str]:
     project.warnings += list_ignored(prepared.config, prepared.plan.pipeline)
     project.tell_warnings()
     return secrets
+
+
+def examine_first(project: Project, config: Config) -> None:
+    """Do what `doctor` does where the configuration wants it before a run. Raises Unfit naming the fault."""
+    settings = (project.settings.orchestrator, config.orchestrator)
+    if any(found.optimization.thorough_health_checks for found in settings):
+        from cicdctl.runner.doctor import refuse_faults
+
+        refuse_faults(project)
 
 
 def record(project: Project, prepared: Prepared) -> Run:

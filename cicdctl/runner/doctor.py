@@ -15,6 +15,10 @@ from cicdctl.project import Project
 from cicdctl.units import count, format_size
 
 
+class Unfit(CicdError):
+    """This machine or this repository has a fault with which nothing is to start."""
+
+
 class Finding(Value, frozen=True, kw_only=True):
     """One thing that was looked at. `fault` means runs will fail; `hint` says what to do."""
 
@@ -36,6 +40,13 @@ def examine(project: Project) -> Iterator[Finding]:
     yield from _versions()
     yield _secrets(project)
     yield _toolchains(project)
+
+
+def refuse_faults(project: Project) -> None:
+    """Raise Unfit for the first fault that is found: what `optimization.thorough_health_checks` asks for."""
+    for finding in examine(project):
+        if finding.level == "fault":
+            raise Unfit(f"doctor: {finding.subject}: {finding.text}", hint=finding.hint)
 
 
 def _repository(project: Project) -> Finding:

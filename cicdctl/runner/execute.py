@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from cicdctl.errors import CicdError, describe
 from cicdctl.model import (
     Attempt,
+    Deploy,
     Execution,
     Executor,
     LostArtifacts,
@@ -92,9 +93,23 @@ class Runner:
             self._recorder.flush()
             reach("run-finishing")
             verdict, reason = self._verdict()
-            self._change(state=RunState.DONE, verdict=verdict, reason=reason, finished_at=time.time())
+            self._change(
+                state=RunState.DONE, verdict=verdict, reason=reason, finished_at=time.time(), deploy=self._deploy()
+            )
             self._recorder.flush()
         return RunSummary(run=self._run, stages=self._schedule.in_order())
+
+    def _deploy(self) -> Deploy | None:
+        """Return where the run has deployed to; rolled back also when a stage asks for it that is not healthy."""
+        deploy = self._run.deploy
+        if deploy is None or self._run.trigger is TriggerKind.ROLLBACK:
+            return deploy
+        results = self._schedule.results
+        for planned in self._prepared.plan.stages:
+            result, check = results.get(planned.id), planned.stage.health_check
+            if result is not None and result.unhealthy and check is not None and check.rollback:
+                return replace(deploy, rolls_back=True)
+        return deploy
 
     def _verdict(self) -> tuple[Verdict, str | None]:
         verdict, reason = self._schedule.verdict()
@@ -207,7 +222,7 @@ class Runner:
         if planned.id not in self._schedule.remaking and planned.id not in self._started:
             self._started.add(planned.id)
             self._recorder.put(StageChanged(stage=planned.id, state=StageState.RUNNING))
-        if planned.stage.side_effects:
+        if planned.stage.side_effects or self._run.deploy is not None:
             self._recorder.flush()  # a queued run that is not known to have begun would be started again
         self._flying[planned.id] = (planned, identity, executor.submit(request, self._teller(planned.id)))
         reach("stage-submitted")

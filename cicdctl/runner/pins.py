@@ -1,4 +1,4 @@
-"""Keep refs of runs: a commit stays as long as a run that has not ended needs it."""
+"""Keep refs of runs: a commit stays as long as a run that has not ended, or a rollback, needs it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ STRAY_AGE_S = 60.0
 
 
 def let_go(project: Project, commit: str) -> None:
-    """Release a commit's pin unless a run that has not ended needs it.
+    """Release a commit's pin unless a run that has not ended needs it, or a rollback can go back to it.
 
     `begin` pins, records and pins again: whichever of the two comes last finds the run and leaves a pin.
     """
@@ -46,7 +46,8 @@ def _pinned_at(common_dir: Path, name: str) -> float:
 def _is_needed(project: Project, commit: str) -> bool:
     if not (project.repository.state_dir / "state.db").exists():
         return False
-    return bool(project.state.runs(RunFilter(commit=commit, active=True, limit=1)))
+    is_awaited = bool(project.state.runs(RunFilter(commit=commit, active=True, limit=1)))
+    return is_awaited or project.state.deployments.keeps(commit)
 
 
 def check_commit(project: Project, run: Run) -> None:

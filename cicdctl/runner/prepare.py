@@ -16,6 +16,7 @@ from cicdctl.near_words import near_word
 from cicdctl.planning import Facts, make_plan
 from cicdctl.project import Project
 from cicdctl.runner.availability import refuse_unavailable
+from cicdctl.runner.environments import deploy_of
 from cicdctl.runner.pins import let_go
 from cicdctl.runner.request import RunRequest
 from cicdctl.runner.variables import branch_and_tag
@@ -82,6 +83,9 @@ def _prepare(
         start=request.start,
         until=request.until,
     )
+    deploy = deploy_of(request, pipeline, plan)
+    if deploy is not None:
+        plan = replace(plan, pipeline=replace(plan.pipeline, environment=deploy.environment))
     if (as_run or request).trigger is TriggerKind.FIX:
         from cicdctl.planning.confinement import as_check
 
@@ -106,6 +110,7 @@ def _prepare(
         created_at=time.time(),
         parent=request.parent,
         stage_names=tuple(planned.id for planned in plan.stages),
+        deploy=deploy,
     )
     return Prepared(
         run=as_run or run, plan=plan, commit=commit, config=config, request=request, commands=_commands(project, plan)

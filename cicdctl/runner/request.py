@@ -19,6 +19,7 @@ class RunRequest(Value, frozen=True, kw_only=True):
     `base` is the commit that path conditions compare with, by default the first parent.
     What a user starts by hand is `trust`ed; a push, a poll or a hook asks `planning.trust_of`.
     `operator_file` stands above the operator's other files, whoever starts the runner.
+    `restores`: the run that a rollback deploys again.
     `confined`: the commit is what a model made of it, and reaches nothing beyond its worktree.
     """
 
@@ -41,6 +42,7 @@ class RunRequest(Value, frozen=True, kw_only=True):
     ref: str | None = None
     base: str | None = None
     snapshot: bool = False
+    restores: int | None = None
     confined: bool = False
 
     @classmethod

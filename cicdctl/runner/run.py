@@ -7,7 +7,8 @@ from contextlib import suppress
 from cicdctl.errors import CicdError, StoreError
 from cicdctl.model import RunState, RunSummary, Verdict
 from cicdctl.project import Project
-from cicdctl.runner.begin import Begun, begin
+from cicdctl.runner.begin import Begun, begin, examine_first
+from cicdctl.runner.environments import NotEntered, StillClosed, enter
 from cicdctl.runner.execute import CacheMiss, Runner
 from cicdctl.runner.pins import let_go
 from cicdctl.runner.prepare import prepare
@@ -44,6 +45,7 @@ def resume_begun(project: Project, number: int) -> RunSummary:
         raise StoreError(f"run #{number} is not waiting: it is {run.verdict or run.state}")
     try:
         prepared = prepare(project, RunRequest.of(run), as_run=run)
+        examine_first(project, prepared.config)
         begun = Begun(run=run, prepared=prepared, secrets=required_secrets(project, prepared.plan))
     except CicdError as error:
         end_unstarted(project, run, error.message)
@@ -70,7 +72,12 @@ def execute_run(project: Project, begun: Begun) -> RunSummary:
             project.mask = Masker(begun.secrets).text
         runner = Runner(project, begun)
         try:
-            summary = runner.execute()
+            with enter(project, run):
+                summary = runner.execute()
+        except StillClosed:
+            raise
+        except NotEntered as error:
+            summary = RunSummary(run=close_books(project, run, Verdict.CANCELLED, error.message))
         except BaseException as error:
             _record_failure(project, begun, error)
             raise

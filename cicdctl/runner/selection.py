@@ -12,18 +12,25 @@ from cicdctl.project import Project
 
 def find_run(project: Project, text: str) -> RunSummary:
     """Return run `42` or `#42`; the latest for empty text. Raises UsageError, or StoreError when there is none."""
-    number = text.removeprefix("#")
-    if not number:
+    if text.removeprefix("#"):
+        number = run_number(text)
+    else:
         latest = project.state.runs(RunFilter(limit=1))
         if not latest:
             raise StoreError("there are no runs yet", hint="cicdctl run PIPELINE makes the first")
-        number = str(latest[0].number)
-    if not number.isascii() or not number.isdigit() or len(number) > 18:
-        raise UsageError(f'"{text}" is no run number', hint="cicdctl history lists them")
-    summary = project.state.load(int(number))
+        number = latest[0].number
+    summary = project.state.load(number)
     if summary is None:
         raise StoreError(f"there is no run #{number}", hint="cicdctl history lists them")
     return summary
+
+
+def run_number(text: str) -> int:
+    """Read `42` or `#42`. Raises UsageError for anything else."""
+    number = text.removeprefix("#")
+    if not number.isascii() or not number.isdigit() or len(number) > 18:
+        raise UsageError(f'"{text}" is no run number', hint="cicdctl history lists them")
+    return int(number)
 
 
 def find_stage(summary: RunSummary, name: str) -> StageResult:

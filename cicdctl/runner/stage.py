@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,7 +46,7 @@ def run_stage(bench: Bench, request: StageRequest, control: Control, tell: Sink)
             tell("attempt_finished", {"attempt": outcome.attempt})
         if not _may_retry(request, result, len(outcomes)) or control.reason is not None:
             break
-        _wait(control, stage.retries.delay_s)
+        control.pause(stage.retries.delay_s)
         number += 1
     attempts = tuple(outcome.attempt for outcome in outcomes)
     log = outcomes[-1].log if outcomes else None
@@ -58,7 +57,10 @@ def run_stage(bench: Bench, request: StageRequest, control: Control, tell: Sink)
         log_digest=log.digest if log is not None else None,
         seconds=sum(attempt.seconds for attempt in attempts),
         flaky=result.verdict is Verdict.PASSED and len(attempts) > 1,
-        allowed_failure=result.verdict in (Verdict.FAILED, Verdict.TIMED_OUT) and stage.allows(result.exit_code),
+        # What may fail is the stage's commands; whether a deploy works is no matter of opinion.
+        allowed_failure=result.verdict in (Verdict.FAILED, Verdict.TIMED_OUT)
+        and not result.unhealthy
+        and stage.allows(result.exit_code),
     )
 
 
@@ -158,6 +160,7 @@ def _conclude(bench: Bench, request: StageRequest, worktree: Path, outcome: Outc
         exit_code=exit_code,
         reason=reason,
         key=request.key,
+        unhealthy=outcome.is_unhealthy,
         hermetic=stage.workspace != "incremental",
         manifest=manifest,
         artifact_count=count,
@@ -181,12 +184,6 @@ def _may_retry(request: StageRequest, result: StageResult, tried: int) -> bool:
         return False
     codes = stage.retries.exit_codes
     return not codes or result.exit_code in codes
-
-
-def _wait(control: Control, seconds: float) -> None:
-    end = time.monotonic() + seconds
-    while control.reason is None and (left := end - time.monotonic()) > 0:
-        time.sleep(min(0.1, left))
 
 
 def _adjusted(outcome: Outcome, result: StageResult) -> Outcome:

@@ -227,14 +227,14 @@ def test_unborn_and_detached_and_bare(make_project, tmp_path):
 def test_what_is_not_available_says_so_when_it_is_used(make_project):
     """Keys whose engine is not there yet are valid, and refused by name when a run would need them."""
     config = """
-[pipelines.deploy]
-environment = "production"
-[pipelines.deploy.stages]
-ship = "true"
+[project]
+lfs = true
+[pipelines.build.stages]
+unit = "true"
 """
     project = make_project(config)
     project.cicdctl("config", "validate").passes()
-    assert "pipelines.deploy.environment is not available yet" in project.cicdctl("run", "deploy").fails(2).stderr
+    assert "project.lfs is not available yet" in project.cicdctl("run", "build").fails(2).stderr
 
 
 def test_pipeline_time_limit(make_project):
