@@ -135,6 +135,10 @@ class Configuration:
                 f"there is no {CONFIG_NAME} in this commit",
                 hint="cicdctl init writes one; --config FILE uses another for commits that have none",
             )
+        return self.of(data)
+
+    def of(self, data: bytes) -> Config:
+        """Return the configuration that these bytes of a commit are. Raises ConfigError with every problem."""
         own = self._parsed
         if own is not None and own[0] == data:
             return own[1]

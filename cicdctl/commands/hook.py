@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from cicdctl.commands.opening import open_here
 from cicdctl.reports.choice import install_reports, install_warnings
+from cicdctl.reports.gates import print_gate
 from cicdctl.reports.hooks import print_checked, print_followed, print_installed, print_status, print_uninstalled
 
 app = typer.Typer(
     add_completion=False, rich_markup_mode=None, no_args_is_help=True, help="Start pipelines from git's hooks."
 )
 
-Hook = Annotated[str, typer.Argument(help="post-receive, pre-push or pre-commit.")]
+Hook = Annotated[str, typer.Argument(help="post-receive, pre-receive, pre-push or pre-commit.")]
 
 
 @app.command(epilog="Example: cicdctl -C /srv/git/app.git hook install post-receive")
@@ -59,6 +61,13 @@ def follow(ctx: typer.Context, name: str) -> None:
     """Tell the pusher how the runs of a push end."""
     with open_here(ctx) as project:
         raise typer.Exit(print_followed(project, name, sys.stdin.read()))
+
+
+@app.command(hidden=True)
+def gate(ctx: typer.Context, quarantine: Annotated[str, typer.Argument()] = "") -> None:
+    """Say whether a push to a guarded branch may go on."""
+    with open_here(ctx) as project:
+        raise typer.Exit(print_gate(project, sys.stdin.read(), quarantine=Path(quarantine) if quarantine else None))
 
 
 @app.command(hidden=True)

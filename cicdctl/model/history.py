@@ -74,6 +74,7 @@ class RunFilter(Value, frozen=True, kw_only=True):
 
     pipeline: str | None = None
     commit: str | None = None
+    tree: str | None = None
     verdict: Verdict | None = None
     active: bool | None = None
     before: int | None = None

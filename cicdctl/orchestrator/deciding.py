@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from cicdctl.config import Config
 from cicdctl.errors import ConfigError, GitError
-from cicdctl.git import Commit
+from cicdctl.git import Commit, Repository
 from cicdctl.model import Pipeline, TriggerKind, Value
 from cicdctl.orchestrator.change import THIS_REPOSITORY, Change, Wishes, asks_to_skip, remote_name
 from cicdctl.orchestrator.placing import place, place_ended, place_problem
@@ -175,25 +175,28 @@ def _placings(project: Project, change: Change, commit: Commit, base: str | None
         return ()
     skip = _why_skipped(change.wishes, commit, is_tag=is_tag)
     placings: list[Placing] = []
-    for name in change.wishes.pipelines or _started_by(config, change.ref):
+    for name in change.wishes.pipelines or started_by(config, change.ref):
         asked = replace(request, pipeline=name, params=_params_for(config.pipeline(name), change.wishes))
         placings.append(place(project, asked, commit, config, skip=skip))
     return tuple(placings)
 
 
-def config_of(project: Project, commit: Commit) -> Config | None:
+def config_of(project: Project, commit: Commit, *, repository: Repository | None = None) -> Config | None:
     """Return the configuration of a commit, or the one given by `--config`; None when it has none.
 
-    Raises ConfigError, GitError.
+    `repository` is the one that the commit is read from. Raises ConfigError, GitError.
     """
+    repository = repository or project.repository
     if project.invocation.config_file is not None:
         return project.configuration.at(commit.tree, text=project.configuration.named_text())
-    if project.repository.find_entry(commit.tree, CONFIG_NAME.encode()) is None:
+    data = repository.read_file(commit.tree, CONFIG_NAME.encode())
+    if data is None:
         return None
-    return project.configuration.at(commit.tree)
+    return project.configuration.of(data)
 
 
-def _started_by(config: Config, ref: str) -> list[str]:
+def started_by(config: Config, ref: str) -> list[str]:
+    """Return the pipelines that a change of a ref starts."""
     if ref.startswith("refs/heads/"):
         return [found.name for found in config.pipelines if found.trigger.kind is TriggerKind.COMMIT]
     tag = ref.removeprefix("refs/tags/")

@@ -21,7 +21,7 @@ class Shim(Value, frozen=True, kw_only=True):
 
     def text(self) -> str:
         """Return the script."""
-        body = _POST_RECEIVE if self.hook == "post-receive" else _LOCAL
+        body = {"post-receive": _POST_RECEIVE, "pre-receive": _PRE_RECEIVE}.get(self.hook, _LOCAL)
         names = {"git_dir": self.git_dir, "folder": self.folder, "python": self.python, "hook": self.hook}
         head = "".join(f"{name}={shlex.quote(str(value))}\n" for name, value in names.items())
         return (
@@ -116,6 +116,25 @@ if test -n "$wait" && test "$count" -gt 0 && test -x "$python"; then
         "$python" -P -m cicdctl -C "$folder" hook follow "$name" 2>>"$git_dir/cicdctl/hook.log"
 fi
 exit 0
+"""
+
+# Before the push is accepted: it waits for us, on purpose, and what we cannot judge does not get in.
+_PRE_RECEIVE = r"""
+lines=$(cat)
+if test -x "$previous"; then
+    printf '%s\n' "$lines" | "$previous" "$@" || exit
+fi
+cd -P . 2>/dev/null
+case $PWD in "$git_dir" | "$git_dir"/worktrees/*) ;; *) exit 0 ;; esac
+if ! test -x "$python"; then
+    printf 'error: cicdctl: %s is gone; cicdctl hook install pre-receive writes the hook anew\n' "$python"
+    exit 1
+fi
+quarantine=${GIT_QUARANTINE_PATH-}
+PATH=${PATH#"${GIT_EXEC_PATH:-/nonexistent}":}
+for name in $(env | sed -n 's/^\(GIT_[A-Za-z0-9_]*\)=.*/\1/p'); do unset "$name"; done
+printf '%s\n' "$lines" |
+    "$python" -P -m cicdctl -C "$folder" hook gate "$quarantine" 2>>"$git_dir/cicdctl/hook.log"
 """
 
 _LOCAL = r"""

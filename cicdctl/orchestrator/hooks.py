@@ -15,7 +15,7 @@ from cicdctl.orchestrator.spool import spool_folder, waiting_pushes
 from cicdctl.project import Project
 from cicdctl.store import is_locked
 
-HOOKS = ("post-receive", "pre-push", "pre-commit")
+HOOKS = ("post-receive", "pre-receive", "pre-push", "pre-commit")
 # Without the first a client that sends push options dies, and nothing is pushed; our own refs are nobody's to fetch.
 _SETTINGS = (("receive.advertisePushOptions", "true"), ("transfer.hideRefs", "refs/cicd"))
 _OURS = "cicdctl.set"

@@ -78,17 +78,17 @@ def print_followed(project: Project, name: str, lines: str) -> int:
         verdict = str(run.verdict)
         if told <= _MOST_LINES:
             text = f"cicdctl: #{run.number} {quoted(run.pipeline)} {verdict} in {format_duration(run.seconds)}"
-            if not _say(text):
+            if not say_to_client(text):
                 return 0
         else:
             others[verdict] = others.get(verdict, 0) + 1
     if others:
-        _say("cicdctl: and " + ", ".join(f"{number} {verdict}" for verdict, number in others.items()))
+        say_to_client("cicdctl: and " + ", ".join(f"{number} {verdict}" for verdict, number in others.items()))
     return 0
 
 
-def _say(text: str) -> bool:
-    """Write a line to the client; False when nobody takes it."""
+def say_to_client(text: str) -> bool:
+    """Write a line to whoever pushes; False when nobody takes it."""
     _, is_free, _ = select.select([], [1], [], _STALL_S)
     if not is_free:
         return False

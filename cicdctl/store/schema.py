@@ -191,6 +191,12 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX deployment_by_commit ON deployment (commit_id) WHERE green = 1",
         "CREATE INDEX deployment_due ON deployment (id) WHERE due = 1",
     ),
+    (
+        # What is known of a tree, whichever commit has it: a push is let in by it.
+        "ALTER TABLE run ADD COLUMN tree TEXT NOT NULL DEFAULT ''",
+        "UPDATE run SET tree = ifnull(json_extract(document, '$.tree'), '')",
+        "CREATE INDEX run_by_tree ON run (tree, id DESC)",
+    ),
 )
 
 LATEST = len(MIGRATIONS)

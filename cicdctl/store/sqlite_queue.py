@@ -31,9 +31,9 @@ def insert_run(connection: sqlite3.Connection, run: Run, *, tells: bool) -> Run:
         raise ValueError("a run has a verdict when it is done, and only then")
     run = msgspec.structs.replace(run, number=0, epoch=1)
     number = connection.execute(
-        """INSERT INTO run (pipeline, commit_id, state, verdict, epoch, created_at, document)
-           VALUES (?, ?, ?, ?, ?, ?, '')""",
-        (clean(run.pipeline), clean(run.commit), run.state, run.verdict, run.epoch, run.created_at),
+        """INSERT INTO run (pipeline, commit_id, tree, state, verdict, epoch, created_at, document)
+           VALUES (?, ?, ?, ?, ?, ?, ?, '')""",
+        (clean(run.pipeline), clean(run.commit), clean(run.tree), run.state, run.verdict, run.epoch, run.created_at),
     ).lastrowid
     assert number is not None
     run = msgspec.structs.replace(run, number=number)

@@ -25,6 +25,7 @@ from cicdctl.store.sqlite_queue import Queue, insert_run
 from cicdctl.store.state import StaleRunner
 
 _MOST_ROWS = 2**63 - 1
+_COLUMNS = ("pipeline", "commit_id", "tree", "verdict")
 
 
 class OpenAttempt(Value, frozen=True, kw_only=True):
@@ -222,7 +223,8 @@ def open_state(folder: Path, *, read_only: bool = False, tells: bool = False) ->
 def _conditions(wanted: RunFilter) -> tuple[list[str], list[str | int]]:
     conditions: list[str] = []
     values: list[str | int] = []
-    for column, value in (("pipeline", wanted.pipeline), ("commit_id", wanted.commit), ("verdict", wanted.verdict)):
+    asked = (wanted.pipeline, wanted.commit, wanted.tree, wanted.verdict)
+    for column, value in zip(_COLUMNS, asked, strict=True):
         if value is not None:
             conditions.append(f"{column} = ?")
             values.append(clean(value))
