@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import configparser
 import json
+import re
 import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import ProjectFolder
+from tests.conftest import GIT_ENV, ProjectFolder
 
 EXAMPLES = Path(__file__).parent.parent / "docs" / "examples"
 
@@ -36,8 +41,9 @@ def outcomes(finished) -> dict[str, str]:
 
 def test_every_example_has_a_test_and_a_line():
     names = {path.name for path in EXAMPLES.iterdir() if path.is_dir()}
-    assert names == {"python-package", "node-app", "monorepo"}
-    assert all(f"({name}/.cicd.toml)" in (EXAMPLES / "README.md").read_text() for name in names)
+    assert names == {"python-package", "node-app", "monorepo", "bare-repository", "systemd"}
+    listed = (EXAMPLES / "README.md").read_text()
+    assert all(f"| [{name}]({name}/" in listed for name in names)
 
 
 def test_python_package(copy):
@@ -63,3 +69,76 @@ def test_monorepo_builds_what_changed(copy):
     ran = project.cicdctl("run", "build", "HEAD", "--json").passes()
     assert outcomes(ran) == {"api": "skipped", "web": "passed", "report": "passed"}
     assert "api/**" in json.loads(ran.stdout)["stages"][0]["reason"]
+
+
+@pytest.fixture
+def session(tmp_path, clean_env):
+    """Type the commands of a page, block by block, in one folder; give what each block said."""
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    program = programs / "cicdctl"
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -P -m cicdctl "$@"\n')
+    program.chmod(0o755)
+
+    def type_in(text: str, folder: Path, **variables: str) -> str:
+        env = clean_env | GIT_ENV | {"PATH": f"{programs}:{clean_env['PATH']}"} | variables
+        done = subprocess.run(
+            ["sh", "-euc", text], cwd=folder, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60
+        )
+        assert done.returncode == 0, f"{text}\n{done.stdout}{done.stderr}"
+        return done.stdout + done.stderr
+
+    return type_in
+
+
+def test_bare_repository_session(session, tmp_path):
+    """The page is typed as it stands, and the push says what the page shows."""
+    folder = tmp_path / "hello"
+    shutil.copytree(EXAMPLES / "bare-repository", folder)
+    server = str(tmp_path / "srv git" / "app.git")
+    page = (folder / "README.md").read_text()
+    set_up, push, read, tag = re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
+    (shown,) = re.findall(r"```text\n(.*?)```", page, re.DOTALL)
+
+    assert re.search(r"^post-receive +installed$", session(set_up, folder, SERVER=server), re.MULTILINE)
+    said = [line.rstrip() for line in session(push, folder, SERVER=server).splitlines()]
+    told = [re.sub(r"\d+\.\d+s", "0.09s", line) for line in said if line.startswith("remote: ")]
+    assert "\n".join(told) + "\n" == shown
+    for _ in range(200):  # the note is written by a process that nobody waits for
+        if session('git ls-remote "$SERVER" refs/notes/cicdctl', folder, SERVER=server):
+            break
+        time.sleep(0.05)
+    assert "✓ check passed (origin/cicdctl)" in session(read, folder, SERVER=server)
+    session(tag, folder, SERVER=server)
+    assert (folder / "released/hello-v1.tar").stat().st_size > 0
+
+
+UNITS = sorted((EXAMPLES / "systemd").glob("*.service"))
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
+def test_units_say_what_matters(unit):
+    """Whatever else is in them, they watch in the foreground, reload by signal and leave the runs alone."""
+    parser = configparser.ConfigParser(interpolation=None, strict=True)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    parser.read_string(unit.read_text())
+    service = parser["Service"]
+    assert re.fullmatch(r"/usr/bin/env cicdctl -C \S+%i\S* watch", service["ExecStart"])
+    assert (service["Type"], service["KillMode"], service["Restart"]) == ("exec", "process", "on-failure")
+    assert service["ExecReload"] == "/bin/kill -HUP $MAINPID"
+    assert parser["Install"]["WantedBy"] == ("default.target" if "user" in unit.name else "multi-user.target")
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
+def test_units_are_valid(unit, tmp_path, clean_env):
+    named = tmp_path / unit.name.replace("@", "@app")
+    shutil.copy(unit, named)
+    manager = ["--user"] if "user" in unit.name else []
+    done = subprocess.run(
+        ["systemd-analyze", *manager, "--man=no", "verify", str(named)],
+        env=clean_env | {"XDG_RUNTIME_DIR": str(tmp_path)}, capture_output=True, text=True,
+    )  # fmt: skip
+    # It looks at all units it needs: those of this machine are not ours.
+    ours = [line for line in done.stderr.splitlines() if named.name in line]
+    assert ours == []
