@@ -94,6 +94,19 @@ class Configuration:
         layers += environment_layers(self._invocation.environ, layers)
         return resolve(layers, self._invocation.environ)
 
+    def tightened(self, pushed: Config) -> tuple[Settings, tuple[str, ...]]:
+        """Return what is in force for a run of a file that was pushed, and a warning for each key it cannot loosen."""
+        own = self._own_config
+        if not pushed.document or (own is not None and own.document == pushed.document):
+            return self.settings, ()
+        from cicdctl.config.tighten import tighten
+
+        return tighten(self._resolve(own), pushed, self._invocation.environ)
+
+    def put_in_force(self, settings: Settings) -> None:
+        """Go by these settings from now on: this process serves one run, and its file is stricter."""
+        self.__dict__["settings"] = settings
+
     @property
     def operator_files(self) -> tuple[Path, ...]:
         """Where an operator's own configuration may be, weakest first; the last is what whoever opened us names."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
-from cicdctl.config import Config, FixSettings, OrchestratorSettings
+from cicdctl.config import Config, FixSettings, OrchestratorSettings, Settings
 from cicdctl.errors import ConfigError, UsageError
 from cicdctl.git import Commit, Repository, compile_globs
 from cicdctl.kinds import StageCommands
@@ -22,10 +22,24 @@ from cicdctl.runner.request import RunRequest
 from cicdctl.runner.variables import branch_and_tag
 
 
+# What starts a run although nobody at this machine asked for it: the file of its commit is not the operator's.
+_PUSHED = frozenset(
+    {
+        TriggerKind.COMMIT,
+        TriggerKind.TAG,
+        TriggerKind.PUSH,
+        TriggerKind.WEBHOOK,
+        TriggerKind.AFTER,
+        TriggerKind.SCHEDULE,
+    }
+)
+
+
 class Prepared(Value, frozen=True, kw_only=True):
     """A run that is not yet recorded, with everything its execution needs.
 
-    `commands` are, by the name of the stage, those that its `uses` turned into.
+    `settings` are those in force, which a pushed file may have made stricter. `commands` are, by the name of the
+    stage, those that its `uses` turned into.
     """
 
     run: Run
@@ -33,6 +47,7 @@ class Prepared(Value, frozen=True, kw_only=True):
     commit: Commit
     config: Config
     request: RunRequest
+    settings: Settings
     commands: Mapping[str, StageCommands] = {}
 
 
@@ -60,15 +75,19 @@ def _prepare(
     if request.operator_file is None and project.invocation.operator_file is not None:
         request = replace(request, operator_file=str(project.invocation.operator_file.absolute()))
     config = project.configuration.at(commit.tree, text=request.config_text)
-    pipeline = as_operated(find_pipeline(config, request.pipeline), project.settings.orchestrator)
+    settings = project.settings
+    if request.config_text is None and (as_run or request).trigger in _PUSHED:
+        settings, ignored = project.configuration.tightened(config)
+        project.warnings += ignored
+    pipeline = as_operated(find_pipeline(config, request.pipeline), settings.orchestrator)
     refuse_unavailable(config, pipeline)
     written = pipeline
     if request.confined:
-        pipeline = confined(pipeline, project.settings.fix)
+        pipeline = confined(pipeline, settings.fix)
     elif request.trust is not Trust.TRUSTED:
         from cicdctl.planning import restrict, restrictions, withhold
 
-        network = project.settings.orchestrator.trust.network
+        network = settings.orchestrator.trust.network
         project.warnings += restrictions(pipeline, network=network)
         pipeline = restrict(pipeline, network=network)
     branch, tag = branch_and_tag(ref)
@@ -89,7 +108,7 @@ def _prepare(
     if (as_run or request).trigger is TriggerKind.FIX:
         from cicdctl.planning.confinement import as_check
 
-        plan = as_check(plan, written, project.settings.fix.secret_stages if request.confined else None)
+        plan = as_check(plan, written, settings.fix.secret_stages if request.confined else None)
     elif request.trust is not Trust.TRUSTED:
         plan = withhold(plan)
     run = Run(
@@ -113,7 +132,13 @@ def _prepare(
         deploy=deploy,
     )
     return Prepared(
-        run=as_run or run, plan=plan, commit=commit, config=config, request=request, commands=_commands(project, plan)
+        run=as_run or run,
+        plan=plan,
+        commit=commit,
+        config=config,
+        request=request,
+        settings=settings,
+        commands=_commands(project, plan),
     )
 
 

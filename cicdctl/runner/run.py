@@ -70,6 +70,7 @@ def execute_run(project: Project, begun: Begun) -> RunSummary:
             from cicdctl.masking import Masker
 
             project.mask = Masker(begun.secrets).text
+        project.configuration.put_in_force(begun.prepared.settings)
         runner = Runner(project, begun)
         try:
             with enter(project, run):
