@@ -21,7 +21,6 @@ from cicdctl.runner.pins import let_go
 from cicdctl.runner.request import RunRequest
 from cicdctl.runner.variables import branch_and_tag
 
-
 # What starts a run although nobody at this machine asked for it: the file of its commit is not the operator's.
 _PUSHED = frozenset(
     {
