@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from cicdctl.git.names import show_path
     from cicdctl.git.objects import MissingObject
     from cicdctl.git.pool import Slot, WorktreePool
-    from cicdctl.git.refs import Head, RefMoved
+    from cicdctl.git.refs import Head, RefLocked, RefMoved
     from cicdctl.git.repository import GitProgram, Repository, open_repository
     from cicdctl.git.snapshot import Snapshot
     from cicdctl.git.trees import TreeEntry
@@ -22,6 +22,7 @@ _HOMES = {
     "GitProgram": "repository",
     "Head": "refs",
     "MissingObject": "objects",
+    "RefLocked": "refs",
     "RefMoved": "refs",
     "Repository": "repository",
     "Slot": "pool",
@@ -51,6 +52,7 @@ __all__ = [
     "GitProgram",
     "Head",
     "MissingObject",
+    "RefLocked",
     "RefMoved",
     "Repository",
     "Slot",

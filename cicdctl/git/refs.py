@@ -15,6 +15,8 @@ KEEP_PREFIX = "refs/cicd/keep/"
 LOCK_WAIT_S = 2.0
 # Nobody holds the lock of one of our own refs for longer: whoever made it was killed, and nobody is to tidy up by hand.
 STALE_LOCK_S = 10.0
+# Who has held a lock for so long holds it for two seconds more: nobody waits for it.
+LONG_HELD_S = 60.0
 _OWN_PREFIX = "refs/cicd/"
 _OID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 # git-check-ref-format(1): what no ref may contain, and how no part of it may begin or end.
@@ -32,6 +34,10 @@ class Head(Value, frozen=True):
 
 class RefMoved(GitError):
     """A compare-and-swap found another value than expected."""
+
+
+class RefLocked(GitError):
+    """Another process holds the lock of a ref or of packed-refs, or was killed while it did."""
 
 
 class Refs:
@@ -121,7 +127,7 @@ class Refs:
         """Set a ref to `new` (None: delete it) if it holds `expected` (None: does not exist), as one step.
 
         Waits up to 2 s for locks of others. Writes through no symbolic ref. Raises RefMoved when it holds
-        something else, GitError when it stays locked or the name is not valid.
+        something else, RefLocked when it stays locked, GitError when the name is not valid.
         """
         check_ref_name(name)
         path = self._path(name)
@@ -174,20 +180,20 @@ class _RefLock:
             except (FileExistsError, FileNotFoundError) as error:
                 if isinstance(error, FileExistsError) and not self._lock.parent.is_dir():
                     raise GitError(f"{str(self._path)!r} cannot exist: a ref is in its way") from error
-                if self._is_own and isinstance(error, FileExistsError) and self._is_stale():
+                if self._is_own and isinstance(error, FileExistsError) and self._is_older(STALE_LOCK_S):
                     self._lock.unlink(missing_ok=True)
                     continue
-                if time.monotonic() > until:
-                    raise GitError(_say_locked(self._lock), hint="remove it when no git process is running") from error
+                if time.monotonic() > until or self._is_older(LONG_HELD_S):
+                    raise RefLocked(_say_locked(self._lock), hint="remove it when no git process is running") from error
             except NotADirectoryError as error:
                 raise GitError(f"{str(self._path)!r} cannot exist: a ref is in its way") from error
             # Jitter from the process id, so that two processes do not knock in step.
             time.sleep(pause * (1 + (os.getpid() * 7919 + time.monotonic_ns()) % 997 / 997))
             pause = min(pause * 1.5, 0.1)
 
-    def _is_stale(self) -> bool:
+    def _is_older(self, seconds: float) -> bool:
         try:
-            return abs(time.time() - self._lock.lstat().st_mtime) > STALE_LOCK_S
+            return abs(time.time() - self._lock.lstat().st_mtime) > seconds
         except OSError:
             return False
 

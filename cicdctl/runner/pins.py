@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from cicdctl.errors import StoreError
-from cicdctl.git.refs import KEEP_PREFIX
+from cicdctl.git.refs import KEEP_PREFIX, RefLocked
 from cicdctl.model import Run, RunFilter
 from cicdctl.project import Project
 
@@ -14,24 +14,31 @@ from cicdctl.project import Project
 STRAY_AGE_S = 60.0
 
 
-def let_go(project: Project, commit: str) -> None:
+def let_go(project: Project, commit: str) -> bool:
     """Release a commit's pin unless a run that has not ended needs it, or a rollback can go back to it.
 
-    `begin` pins, records and pins again: whichever of the two comes last finds the run and leaves a pin.
+    `begin` pins, records and pins again: whichever of the two comes last finds the run and leaves a pin. False while
+    somebody holds git's lock: the pin stays, for `release_strays` of a later command.
     """
     if _is_needed(project, commit):
-        return
-    project.repository.release(commit)
+        return True
+    try:
+        project.repository.release(commit)
+    except RefLocked as error:
+        # The lock of a git that was killed, maybe: it is not for us to judge, and the run has ended all the same.
+        project.warn(f"{error.message}; until it is gone ({error.hint}) pins of commits stay")
+        return False
     if _is_needed(project, commit):
         project.repository.keep(commit)
+    return True
 
 
 def release_strays(project: Project) -> None:
     """Release pins that no run will ever release: their process was killed before it had recorded one."""
     repository = project.repository
     for name, commit in repository.ref_store.all(KEEP_PREFIX).items():
-        if time.time() - _pinned_at(repository.common_dir, name) > STRAY_AGE_S:
-            let_go(project, commit)
+        if time.time() - _pinned_at(repository.common_dir, name) > STRAY_AGE_S and not let_go(project, commit):
+            return
 
 
 def _pinned_at(common_dir: Path, name: str) -> float:
