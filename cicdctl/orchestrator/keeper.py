@@ -22,10 +22,12 @@ from cicdctl.orchestrator.sightings import take_sightings
 from cicdctl.orchestrator.spool import import_spool, spool_folder
 from cicdctl.project import Project
 from cicdctl.runner import recover, run_lock
+from cicdctl.runner.begin import examine_first
 from cicdctl.store import Lock, is_locked
 
-BUSY_S = 1.0  # between two drains while something runs or waits
-IDLE_S = 5.0
+BUSY_S = 1.0  # between two drains while something waits
+IDLE_S = 6.0  # longer than a look every 5 s, which does it on the way
+SOON_S = 2.0
 RECORDS_S = 0.25  # between two looks at what runners record
 DEGRADED_S = 5.0  # until the store is tried again
 _log = logging.getLogger("cicdctl.orchestrator")
@@ -109,12 +111,13 @@ class Keeper(threading.Thread):
     def begin(self) -> None:
         """Open the repository and become its one orchestrator.
 
-        Raises GitError, ConfigError, PluginError, and StoreError also when there is an orchestrator already.
+        Raises GitError, ConfigError, PluginError, Unfit, and StoreError also when there is an orchestrator already.
         """
         project = self.watched.open()
         try:
             # Whoever holds the lock watches: what may be wrong is found out before.
             project.configuration.require()
+            examine_first(project)
             find_monitor(project)
             self._on_open(project)
             self._lead = take_the_lead(project, is_shared=self._is_shared)
@@ -193,10 +196,11 @@ class Keeper(threading.Thread):
 
     def _loop(self) -> None:
         while not self._is_ending.is_set():
+            look, is_woken = None, True
             try:
                 look = self._inbox.get(timeout=self._pause_s())
             except Empty:
-                look = None
+                is_woken = False
             if self._wants_reload:
                 self._wants_reload = False
                 self._read_again()
@@ -205,7 +209,7 @@ class Keeper(threading.Thread):
             try:
                 if self._is_told_to_stop():
                     return
-                self._work(look, is_woken=True)
+                self._work(look, is_woken=is_woken)
             except (CicdError, OSError) as error:
                 _log.error("%s; tried again in %.0f s", describe(error), DEGRADED_S)
                 self._degraded_until = time.monotonic() + DEGRADED_S
@@ -231,34 +235,31 @@ class Keeper(threading.Thread):
         project = self._project
         assert project is not None
         is_news = is_woken and look is None
+        is_left = False
+        # A thread that is awake does now what is due soon: a hundred of them wake up once instead of three times.
+        soon = time.monotonic() + (SOON_S if look is not None else 0.0)
         if look is not None:
             is_news = self._take_look(project, look)
         if _has_pushes(project):
             runs, is_left = import_spool(project)
             is_news = is_news or bool(runs)
-            if is_left:
-                self._due["drain"] = 0.0
         minute = int(time.time() // 60)
         if minute != self._minute:  # also when the clock was set
             is_news = self._scheduler.fire(time.time()) > 0 or is_news
             self._minute = minute
-        if self._is_due("recover", IDLE_S):
+        if soon >= self._due["recover"]:
+            self._due["recover"] = time.monotonic() + IDLE_S
             for run in recover(project):
                 is_news = True
                 _log.warning("run #%d (%s) was interrupted: its runner died", run.number, run.pipeline)
-        if is_news or self._is_due("drain", IDLE_S):
+        if is_news or soon >= self._due["drain"]:
             self._children.update(started.pid for started in drain(project))
             self._tell_ends(project)
             self._reap()
-            if not project.state.queue.is_idle():
-                self._due["drain"] = time.monotonic() + BUSY_S
-
-    def _is_due(self, what: str, every_s: float) -> bool:
-        now = time.monotonic()
-        if now < self._due[what]:
-            return False
-        self._due[what] = now + every_s
-        return True
+            is_busy = is_left or not project.state.queue.is_idle()
+            self._due["drain"] = time.monotonic() + (BUSY_S if is_busy else IDLE_S)
+        elif is_left:
+            self._due["drain"] = min(self._due["drain"], time.monotonic() + BUSY_S)
 
     def _take_look(self, project: Project, look: Look) -> bool:
         if look.failure is not None:

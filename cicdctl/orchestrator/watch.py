@@ -104,10 +104,11 @@ class Orchestrator:
         return any(watched.name for watched in found)
 
     def _end_all(self) -> None:
-        for keeper in self._keepers.values():
+        keepers = tuple(self._keepers.values())
+        for keeper in keepers:
             keeper.end()
         end = time.monotonic() + PATIENCE_S
-        for keeper in self._keepers.values():
+        for keeper in keepers:
             if keeper.is_alive():
                 keeper.join(max(0.0, end - time.monotonic()))
             else:
