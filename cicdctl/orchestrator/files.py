@@ -32,6 +32,7 @@ class FileWatch:
     """Looks at the files and runs what they start, one run at a time; a change ends the one that goes on.
 
     `names` are the pipelines to run, none: those with `on_commit`. What comes `after_` one runs when it has passed.
+    What deploys has to be named: nobody wants each saved file in production.
     `open` gives the project, anew for each state of the files, for its configuration is one of them.
     """
 
@@ -91,7 +92,9 @@ class FileWatch:
     def _run_all(self) -> Iterator[Seen]:
         config = self._config()
         wanted = list(self._names) or [
-            found.name for found in config.pipelines if found.trigger.kind is TriggerKind.COMMIT
+            found.name
+            for found in config.pipelines
+            if found.trigger.kind is TriggerKind.COMMIT and found.environment is None
         ]
         for name in wanted:
             find_pipeline(config, name)
@@ -105,7 +108,8 @@ class FileWatch:
             if summary.run.reason == SUPERSEDED:
                 return
             if summary.run.verdict is Verdict.PASSED:
-                after = [found.name for found in config.pipelines if found.trigger.after == name]
+                followers = [found for found in config.pipelines if found.trigger.after == name]
+                after = [found.name for found in followers if found.environment is None]
                 wanted = [*after, *(other for other in wanted if other not in after)]
 
     def _config(self) -> Config:

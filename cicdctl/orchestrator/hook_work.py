@@ -68,8 +68,8 @@ def follow_push(project: Project, name: str, lines: str) -> Iterator[Run]:
 def check_locally(project: Project, hook: str, lines: str) -> Iterator[RunSummary]:
     """Run what a push or a commit would start, here and now; what is cached costs nothing.
 
-    Before a push: each commit that is pushed to a branch. Before a commit: the working tree. Raises UsageError,
-    ConfigError, GitError.
+    Before a push: each commit that is pushed to a branch. Before a commit: the working tree. Nothing is deployed.
+    Raises UsageError, ConfigError, GitError.
     """
     if hook == "pre-commit":
         revisions: list[tuple[str, str | None]] = [("", None)]
@@ -96,4 +96,8 @@ def _pushed(lines: str) -> Iterator[tuple[str, str | None]]:
 def _on_commit(project: Project, revision: str) -> list[str]:
     config = config_of(project, project.repository.resolve(revision)) if revision else project.configuration.working
     pipelines = () if config is None else config.pipelines
-    return [pipeline.name for pipeline in pipelines if pipeline.trigger.kind is TriggerKind.COMMIT]
+    return [
+        pipeline.name
+        for pipeline in pipelines
+        if pipeline.trigger.kind is TriggerKind.COMMIT and pipeline.environment is None
+    ]

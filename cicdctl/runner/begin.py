@@ -64,9 +64,9 @@ def check(project: Project, prepared: Prepared) -> Mapping[str, str]:
     return secrets
 
 
-def examine_first(project: Project, config: Config) -> None:
-    """Do what `doctor` does where the configuration wants it before a run. Raises Unfit naming the fault."""
-    settings = (project.settings.orchestrator, config.orchestrator)
+def examine_first(project: Project, config: Config | None = None) -> None:
+    """Do what `doctor` does, where the operator or a commit's configuration wants it. Raises Unfit naming the fault."""
+    settings = [project.settings.orchestrator, *([config.orchestrator] if config is not None else [])]
     if any(found.optimization.thorough_health_checks for found in settings):
         from cicdctl.runner.doctor import refuse_faults
 

@@ -36,6 +36,7 @@ def run_range(project: Project, request: RunRequest) -> Iterator[Run]:
     ref = find_ref(project.repository, request.revision.rpartition("..")[2] or "HEAD")
     each = replace(request, ref=ref, jobs=max(1, at_once // len(commits)))
     prepared = [prepare(project, replace(each, revision=commit.oid)) for commit in commits]
+    refuse_deploys(prepared)
     for one in prepared:
         check(project, one)
     runs: list[Run] = []
@@ -54,6 +55,14 @@ def run_range(project: Project, request: RunRequest) -> Iterator[Run]:
             children.close()
             for run in runs:
                 settle(project, run, "interrupted", interrupted=True)
+
+
+def refuse_deploys(prepared: Sequence[Prepared]) -> None:
+    """Raise UsageError for a pipeline that deploys: one commit after the other would go out."""
+    for one in prepared:
+        if one.run.deploy is not None:
+            what = f'pipeline "{one.run.pipeline}" deploys to "{one.run.deploy.environment}"'
+            raise UsageError(f"{what}: it runs on one commit at a time")
 
 
 def _interrupt(number: int) -> None:

@@ -32,6 +32,7 @@ from cicdctl.runner.bisect.values import (
 from cicdctl.runner.bisect.verdicts import Look, cannot_judge, judge_run, look_at, recorded, targets
 from cicdctl.runner.jobs import count_jobs
 from cicdctl.runner.prepare import prepare
+from cicdctl.runner.ranges import refuse_deploys
 from cicdctl.runner.recovery import recover_and_tell
 from cicdctl.runner.request import RunRequest
 from cicdctl.runner.signals import SignalsTo
@@ -58,6 +59,7 @@ def find_culprit(project: Project, request: BisectRequest, tell: Callable[[Event
         no_cache=request.no_cache,
     )
     prepared = prepare(project, each)
+    refuse_deploys((prepared,))
     stages = tuple(planned.id for planned in targets(prepared, request.stage))
     span = find_span(project, request, stages)
     tell(Begun(span=span, at_once=at_once))
