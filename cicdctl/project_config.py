@@ -99,9 +99,10 @@ class Configuration:
         own = self._own_config
         if not pushed.document or (own is not None and own.document == pushed.document):
             return self.settings, ()
-        from cicdctl.config.tighten import tighten
+        from cicdctl.config.tighten import keep_shared, tighten
 
-        return tighten(self._resolve(own), pushed, self._invocation.environ)
+        settings, warnings = tighten(self._resolve(own), pushed, self._invocation.environ)
+        return keep_shared(self.settings, settings), warnings
 
     def put_in_force(self, settings: Settings) -> None:
         """Go by these settings from now on: this process serves one run, and its file is stricter."""

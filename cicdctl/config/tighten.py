@@ -6,6 +6,8 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
+from msgspec.structs import replace
+
 from cicdctl.config.document import parse_document
 from cicdctl.config.fixing_rules import Fixer, fixer_table
 from cicdctl.config.operator import Resolved, read_settings, shape_below
@@ -40,6 +42,22 @@ def tighten(
     tightening.walk(OPERATOR_FILE, document, pushed.document, ())
     filled, missing = substitute(document, environ or {})
     return read_settings(filled, missing), tuple(tightening.warnings)
+
+
+def keep_shared(operator: Settings, tightened: Settings) -> Settings:
+    """Return the tightened settings without those by which one run would reach the others.
+
+    A push must not empty everybody's cache, hold the queue, or keep what happened from those who are told.
+    """
+    ours, theirs = operator.orchestrator, tightened.orchestrator
+    orchestrator = replace(
+        theirs,
+        max_parallel_pipelines=ours.max_parallel_pipelines,
+        polling_interval_s=ours.polling_interval_s,
+        cache=replace(theirs.cache, max_size_bytes=ours.cache.max_size_bytes, ttl_s=ours.cache.ttl_s),
+        failure_handling=replace(theirs.failure_handling, pause_on_failure=ours.failure_handling.pause_on_failure),
+    )
+    return replace(tightened, orchestrator=orchestrator, notifiers=operator.notifiers)
 
 
 class _Tightening:
