@@ -41,7 +41,7 @@ def outcomes(finished) -> dict[str, str]:
 
 def test_every_example_has_a_test_and_a_line():
     names = {path.name for path in EXAMPLES.iterdir() if path.is_dir()}
-    assert names == {"python-package", "node-app", "monorepo", "bare-repository", "systemd"}
+    assert names == {"python-package", "node-app", "monorepo", "bare-repository", "systemd", "deploy-with-rollback"}
     listed = (EXAMPLES / "README.md").read_text()
     assert all(f"| [{name}]({name}/" in listed for name in names)
 
@@ -142,3 +142,39 @@ def test_units_are_valid(unit, tmp_path, clean_env):
     # It looks at all units it needs: those of this machine are not ours.
     ours = [line for line in done.stderr.splitlines() if named.name in line]
     assert ours == []
+
+
+def test_deploy_with_rollback(copy, tmp_path):
+    """Staging follows a build; production waits for an approval, and is rolled back when it is not healthy."""
+    project = copy("deploy-with-rollback")
+    project.env["DEPLOY_ROOT"] = str(tmp_path / "www")
+
+    def live(environment: str) -> str:
+        return (tmp_path / "www" / environment / "current/page.html").read_text()
+
+    def release(tag: str, text: str, run: int, status: int) -> None:
+        project.write("page.html", text)
+        project.commit(tag)
+        project.git("tag", tag)
+        project.cicdctl("trigger", "production", tag).passes()
+        project.cicdctl("approve", str(run)).passes()
+        project.cicdctl("drain").fails(status)
+
+    first = (project.path / "page.html").read_text()
+    project.cicdctl("trigger", "build").passes()
+    project.cicdctl("drain").passes()
+    assert live("staging") == first
+    release("v1", "<html>one</html>", 3, 0)
+    release("v2", "half a page", 4, 1)
+    assert live("production") == "<html>one</html>"
+    release("v3", "<html>three</html>", 6, 0)
+    project.cicdctl("rollback", "production").passes()
+    project.cicdctl("approve", "7").passes()
+    project.cicdctl("drain").passes()
+    assert live("production") == "<html>one</html>"
+    told = json.loads(project.cicdctl("history", "--environment", "production", "--json").passes().stdout)
+    shown = [(one["run"], one["verdict"], one["undoes"], one["restores"]) for one in reversed(told["deployments"])]
+    assert shown == [
+        (3, "passed", None, None), (4, "failed", None, None), (5, "passed", 4, 3),
+        (6, "passed", None, None), (7, "passed", 6, 3),
+    ]  # fmt: skip

@@ -23,7 +23,7 @@ def status(
     ] = "",
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Show the latest ten runs of each pipeline, and what is deployed, what runs now; or what is known of commits."""
+    """Show the latest ten runs of each pipeline, what is deployed and what runs now; or what is known of commits."""
     with open_here(ctx) as project:
         install_warnings(project)
         recover_and_tell(project)

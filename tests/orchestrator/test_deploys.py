@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -159,6 +160,13 @@ ship = "true"
     assert 'pipelines.deploy.environment is "staging-a b" with these parameters: a name holds' in wrong.stderr
     told = json.loads(project.cicdctl("status", "--json").passes().stdout)["environments"]
     assert {name: one["run"] for name, one in told.items()} == {"staging-eu": 1, "production-eu": 2}
+
+
+def test_the_page_shows_a_configuration_that_is_one(make_project):
+    page = (Path(__file__).parents[2] / "docs/deploys.md").read_text()
+    build = "\n[pipelines.build.stages]\nunit = 'true'\n"
+    project = make_project(config=page.partition("```toml\n")[2].partition("```")[0] + build)
+    project.cicdctl("config", "validate").passes()
 
 
 # --- the history

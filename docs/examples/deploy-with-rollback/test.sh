@@ -1,0 +1,2 @@
+set -eu
+test -s page.html
