@@ -7,7 +7,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "CICDOrchestrator": "cicdctl.orchestrator.api",
+    "CICDOrchestrator": "cicdctl.python_api",
     "Plan": "cicdctl.model",
     "Run": "cicdctl.model",
     "RunRequest": "cicdctl.runner",

@@ -14,7 +14,7 @@ from cicdctl.errors import ConfigError, GitError, NotAvailable, StoreError
 from cicdctl.git import Repository, open_repository
 from cicdctl.kinds import Places
 from cicdctl.plugin_manager import PluginManager
-from cicdctl.project_config import Configuration, Invocation, home_of
+from cicdctl.project_config import Configuration, Invocation, home_of, with_operator_file
 
 if TYPE_CHECKING:
     from tempfile import TemporaryDirectory
@@ -72,7 +72,8 @@ class Project:
         folder = self.repository.work_tree or self.repository.git_dir
         config_file = self.invocation.config_file
         try:
-            start_sender(state, self.state_folder, directory=folder, config_file=config_file, environ=self.environ)
+            environ = with_operator_file(self.environ, self.invocation.operator_file)
+            start_sender(state, self.state_folder, directory=folder, config_file=config_file, environ=environ)
         except (StoreError, OSError) as error:
             self.warn(f"nobody is told yet: {error}")
 

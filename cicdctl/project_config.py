@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -25,11 +26,13 @@ class Invocation(Value, frozen=True, kw_only=True):
     """What the command line says about every command. `verbosity` -1 is quiet; `color` None: as the terminal can.
 
     `config_file` stands in for the commit's `.cicd.toml`, `operator_file` above all other files of the operator.
+    `pipelines_text` is a `.cicd.toml` of which only the pipelines are taken, in place of the commit's.
     """
 
     directory: Path = Path()
     config_file: Path | None = None
     operator_file: Path | None = None
+    pipelines_text: str | None = None
     verbosity: int = 0
     color: bool | None = None
     environ: Mapping[str, str] = {}
@@ -116,7 +119,7 @@ class Configuration:
         return (
             base / "cicdctl" / "config.toml",
             self._repository.common_dir / "cicdctl" / "config.toml",
-            *((Path(named),) if named else ()),
+            *(Path(one) for one in (named or "").split(os.pathsep) if one),
             *((self._invocation.operator_file,) if self._invocation.operator_file else ()),
         )
 
@@ -131,10 +134,15 @@ class Configuration:
         path = self._repository.work_tree / CONFIG_NAME
         return self._read(path, CONFIG_NAME) if path.is_file() else None
 
-    def named_text(self) -> str:
-        """Return the text of the file that `--config` names. Raises ConfigError when it cannot be read."""
-        assert self._invocation.config_file is not None
-        return read_named_file(self._invocation.config_file).decode("utf-8", "surrogateescape")
+    def named_text(self) -> str | None:
+        """Return what stands in for the commits' own files; None when nothing does.
+
+        Raises ConfigError when the file that `--config` names cannot be read.
+        """
+        if self._invocation.pipelines_text is not None:
+            return self._invocation.pipelines_text
+        named = self._invocation.config_file
+        return None if named is None else read_named_file(named).decode("utf-8", "surrogateescape")
 
     def at(self, tree: str, *, text: str | None = None) -> Config:
         """Return the configuration of a tree: its own `.cicd.toml`, or `text` in its place.
@@ -164,6 +172,14 @@ class Configuration:
         # The snapshot of a tree nobody edited holds the same bytes: they are not parsed twice.
         self._parsed = (data, config)
         return config
+
+
+def with_operator_file(environ: Mapping[str, str], path: Path | None) -> dict[str, str]:
+    """Return the environment in which one of our programs reads an operator's file above all others."""
+    if path is None:
+        return dict(environ)
+    named = [one for one in (environ.get(OPERATOR_FILE_VARIABLE), str(path.absolute())) if one]
+    return dict(environ) | {OPERATOR_FILE_VARIABLE: os.pathsep.join(named)}
 
 
 def home_of(environ: Mapping[str, str]) -> Path:

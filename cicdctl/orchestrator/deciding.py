@@ -187,8 +187,9 @@ def config_of(project: Project, commit: Commit, *, repository: Repository | None
     `repository` is the one that the commit is read from. Raises ConfigError, GitError.
     """
     repository = repository or project.repository
-    if project.invocation.config_file is not None:
-        return project.configuration.at(commit.tree, text=project.configuration.named_text())
+    named = project.configuration.named_text()
+    if named is not None:
+        return project.configuration.at(commit.tree, text=named)
     data = repository.read_file(commit.tree, CONFIG_NAME.encode())
     if data is None:
         return None

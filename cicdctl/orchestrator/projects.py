@@ -56,13 +56,18 @@ def named_settings(invocation: Invocation) -> Settings:
 
 
 def _read(path: Path, invocation: Invocation) -> tuple[Config, Settings]:
-    """Read one file and fill its variables in. Raises ConfigError when one for an address is not set."""
+    """Read one file and fill its variables in. Raises ConfigError."""
     config = read_named(read_named_file(path), source=str(path))
+    return config, fill(config, invocation)
+
+
+def fill(config: Config, invocation: Invocation) -> Settings:
+    """Return what one file says. Raises ConfigError when a variable of an address or of the log is not set."""
     resolved = resolve([config_layer(config)], invocation.environ)
     for lost in resolved.missing:
         if lost.at[0] in ("project", "projects", "logging"):
-            raise ConfigError((f"{path}: {lost.tell()}",), hint=f"set it before the start: {lost.name}")
-    return config, resolved.settings
+            raise ConfigError((f"{config.source}: {lost.tell()}",), hint=f"set it before the start: {lost.name}")
+    return resolved.settings
 
 
 def place(invocation: Invocation, repository: str, base: Path, *, name: str = "") -> Found:

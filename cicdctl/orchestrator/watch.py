@@ -87,6 +87,10 @@ class Orchestrator:
             if not self._keepers:
                 return
 
+    def ask_to_end(self) -> None:
+        """Let `guard` return soon; for signal handlers."""
+        self._ended.set()
+
     def end(self) -> None:
         """Stop looking after anything, and wait until the locks are free. Runs that go on are not touched."""
         self._ended.set()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from typing import Any
 
 from cicdctl.errors import UsageError
@@ -43,14 +44,19 @@ class Workflows:
         if function is None:
             known = ", ".join(self.names) or "none is registered"
             raise UsageError(f'there is no workflow "{name}"{near_word(name, self.names)}', hint=f"workflows: {known}")
-        future: Future[Any] = Future()
-        future.set_running_or_notify_cancel()
+        return in_thread(partial(function, *arguments, **named), name=f"workflow-{name}")
 
-        def work() -> None:
-            try:
-                future.set_result(function(*arguments, **named))
-            except BaseException as error:  # whatever it is, it belongs to who asks for the result
-                future.set_exception(error)
 
-        threading.Thread(target=work, name=f"workflow-{name}").start()
-        return future
+def in_thread(function: Callable[[], Any], *, name: str, daemon: bool = False) -> Future[Any]:
+    """Call a function in a thread of its own; a `daemon` does not keep the program alive."""
+    future: Future[Any] = Future()
+    future.set_running_or_notify_cancel()
+
+    def work() -> None:
+        try:
+            future.set_result(function())
+        except BaseException as error:  # whatever it is, it belongs to who asks for the result
+            future.set_exception(error)
+
+    threading.Thread(target=work, name=name, daemon=daemon).start()
+    return future

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cicdctl.model import Run
-from cicdctl.orchestrator.api import CICDOrchestrator
+from cicdctl.python_api import CICDOrchestrator
 from cicdctl.project import Project
 from cicdctl.reports.document import run_fields
 from cicdctl.reports.output import print_document, print_lines, print_table

@@ -69,7 +69,7 @@ def prepare(project: Project, request: RunRequest, *, as_run: Run | None = None)
 def _prepare(
     project: Project, request: RunRequest, commit: Commit, ref: str | None, *, is_snapshot: bool, as_run: Run | None
 ) -> Prepared:
-    if request.config_text is None and project.invocation.config_file is not None:
+    if request.config_text is None:
         request = replace(request, config_text=project.configuration.named_text())
     if request.operator_file is None and project.invocation.operator_file is not None:
         request = replace(request, operator_file=str(project.invocation.operator_file.absolute()))
