@@ -25,6 +25,7 @@ CONFIG = """
 unit = "echo $CICD_RUN >> {log}; sleep 0.05"
 [pipelines.deploy]
 side_effects = true
+environment = "production"
 [pipelines.deploy.stages]
 ship = "echo $CICD_RUN >> {log}; sleep 0.05"
 [pipelines.pushed]
@@ -102,6 +103,13 @@ def test_random_kills(make_project, tmp_path):
     assert Counter(run["commit"] for run in told if run["pipeline"] == "pushed") == Counter(pushed)
     deploys = [run["number"] for run in told if run["pipeline"] == "deploy"]
     assert [number for number in deploys if started[number] > 1] == []
+    deployed = json.loads(
+        project.cicdctl("history", "--environment", "production", "--json", "-n", "10000").passes().stdout
+    )["deployments"]
+    recorded = {one["run"]: one["verdict"] for one in deployed}
+    assert len(recorded) == len(deployed)
+    assert recorded == {number: verdicts[number] for number in deploys if number in recorded}
+    assert [number for number in deploys if verdicts[number] == "passed" and number not in recorded] == []
     by_hand = [run["number"] for run in told if run["pipeline"] != "pushed"]
     assert [number for number in by_hand if verdicts[number] == "passed" and not started[number]] == []
     assert check_state(project.path / ".git/cicdctl") == "ok"

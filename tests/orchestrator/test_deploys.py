@@ -13,7 +13,7 @@ from cicdctl.git.refs import KEEP_PREFIX
 from cicdctl.project import open_project
 from cicdctl.project_config import Invocation
 from cicdctl.runner.environments import environment_lock
-from cicdctl.store import is_locked
+from cicdctl.store import is_locked, lock
 
 # What is deployed is the file `app`; one that says "bad" is not healthy, "broken" cannot be deployed at all.
 CONFIG = """
@@ -143,6 +143,22 @@ def test_a_killed_deploy_frees_its_environment(make_project, tmp_path, wait_unti
     (tmp_path / "go").touch()
     project.cicdctl("trigger", "deploy", "--wait", "end").passes()
     assert history(project) == [(1, "interrupted", None, None), (2, "passed", None, None)]
+
+
+def test_run_from_the_queue_that_comes_too_early_waits_on_there(make_deploys, clean_env, runs):
+    """Somebody took the environment after the run was claimed: it takes no place while it waits, and loses nothing."""
+    project = make_deploys()
+    with open_project(Invocation(directory=project.path, environ=clean_env)) as opened:
+        path = environment_lock(opened, "production")
+    for _ in range(2):
+        with lock(path, blocking=True):
+            project.cicdctl("trigger", "deploy").passes()
+            for _ in range(4):
+                said = project.cicdctl("_runner", str(len(runs(project)))).fails(3)
+                assert 'waits for environment "production"' in said.stderr
+        assert runs(project)[-1]["state"] == "queued"
+        project.cicdctl("drain").passes()
+    assert history(project) == [(1, "passed", None, None), (2, "passed", None, None)]
 
 
 def test_environment_is_named_by_a_parameter(make_project):
