@@ -64,10 +64,15 @@ def follow(ctx: typer.Context, name: str) -> None:
 
 
 @app.command(hidden=True)
-def gate(ctx: typer.Context, quarantine: Annotated[str, typer.Argument()] = "") -> None:
+def gate(
+    ctx: typer.Context,
+    quarantine: Annotated[str, typer.Argument()] = "",
+    again: Annotated[bool, typer.Option("--again", help="Run what is known, too.")] = False,
+) -> None:
     """Say whether a push to a guarded branch may go on."""
+    folder = Path(quarantine) if quarantine else None
     with open_here(ctx) as project:
-        raise typer.Exit(print_gate(project, sys.stdin.read(), quarantine=Path(quarantine) if quarantine else None))
+        raise typer.Exit(print_gate(project, sys.stdin.read(), quarantine=folder, again=again))
 
 
 @app.command(hidden=True)

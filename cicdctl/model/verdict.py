@@ -49,6 +49,10 @@ class TriggerKind(StrEnum):
     ROLLBACK = "rollback"
 
 
+# Runs that try something: they say nothing of what their ref holds, and nobody is told that it is broken.
+TRIALS = frozenset({TriggerKind.PUSH})
+
+
 class Trust(StrEnum):
     """Fixed when a run is queued, from git facts and operator configuration, never from the ref itself."""
 

@@ -96,7 +96,7 @@ def _decide(project: Project, change: Change, known: str | None, moved: set[tupl
         # A tag of a tree or a blob starts nothing.
         _log.warning("%s: %s", change.ref, error.message)
         return Decision(change=change, known=known, now=now)
-    base = _base(project, change, known, commit, moved)
+    base = find_base(project, change, known, commit, moved)
     return Decision(change=change, known=known, now=now, placings=_placings(project, change, commit, base))
 
 
@@ -117,7 +117,7 @@ def _passed_by(project: Project, change: Change, now: str) -> tuple[Placing, ...
     )
 
 
-def _base(
+def find_base(
     project: Project, change: Change, known: str | None, commit: Commit, moved: set[tuple[str, str]]
 ) -> str | None:
     """Return the commit that path conditions compare with: the ref's last value, or where a new branch began."""

@@ -7,13 +7,15 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from cicdctl.config import Config
 from cicdctl.errors import ConfigError, GitError
-from cicdctl.git import Commit, open_repository
+from cicdctl.git import Commit, Repository, open_repository
 from cicdctl.git.quarantine import adopt_objects
-from cicdctl.model import Run, RunFilter, RunState, TriggerKind, Trust, Value, Verdict
-from cicdctl.orchestrator.change import object_id
-from cicdctl.orchestrator.deciding import config_of, started_by
+from cicdctl.model import Pipeline, Run, RunFilter, RunState, TriggerKind, Trust, Value, Verdict, When
+from cicdctl.orchestrator.change import THIS_REPOSITORY, Change, object_id
+from cicdctl.orchestrator.deciding import config_of, find_base, started_by
 from cicdctl.orchestrator.drain import drain
 from cicdctl.orchestrator.intake import accept
 from cicdctl.orchestrator.placing import place
@@ -46,14 +48,25 @@ class _Wanted(Value, frozen=True, kw_only=True):
     trust: Trust
     config: Config
 
+    @property
+    def pipelines(self) -> list[Pipeline]:
+        """Those that judge: one that wants an approval waits for it until the push is accepted."""
+        found = [self.config.pipeline(name) for name in started_by(self.config, self.ref)]
+        return [pipeline for pipeline in found if pipeline is not None and not pipeline.approval]
+
 
 def judge_push(
-    project: Project, lines: Sequence[str], *, quarantine: Path | None, tell: Callable[[str], object]
+    project: Project,
+    lines: Sequence[str],
+    *,
+    quarantine: Path | None,
+    again: bool = False,
+    tell: Callable[[str], object],
 ) -> tuple[Refused, ...]:
     """Judge the ref lines that git gives a pre-receive hook; return why the push is refused, or nothing.
 
     Waits at most `gate.budget` for runs, and tells how they go about every five seconds. No stage runs here: each
-    run has a runner of its own, which goes on whatever becomes of the push.
+    run has a runner of its own, which goes on whatever becomes of the push. `again`: what is known is run as well.
     """
     gate = project.settings.orchestrator.gate
     repository = open_repository(project.repository.git_dir, quarantine=quarantine, environ=project.environ)
@@ -74,27 +87,44 @@ def judge_push(
             except (ConfigError, GitError) as error:
                 refused.append(Refused(branch=branch, reason=error.message.splitlines()[0]))
                 continue
-            if config is not None:
-                trust = trust_of(project.settings.orchestrator.trust.refs, match[3])
-                old = object_id(match[1])
-                wanted.append(
-                    _Wanted(branch=branch, ref=match[3], old=old, commit=commit, trust=trust, config=config)
-                )
+            old = object_id(match[1])
+            if config is None or not started_by(config, match[3]):
+                # Whoever takes the pipelines away would take the gate away with them.
+                if old is not None and _is_judged(project, repository, old, match[3]):
+                    refused.append(Refused(branch=branch, reason="it takes away every pipeline that could judge it"))
+                continue
+            trust = trust_of(project.settings.orchestrator.trust.refs, match[3])
+            wanted.append(_Wanted(branch=branch, ref=match[3], old=old, commit=commit, trust=trust, config=config))
     if refused:
         return tuple(refused)
-    return _judge(project, wanted, quarantine, tell)
+    return _judge(project, wanted, quarantine, tell, again=again)
+
+
+def _is_judged(project: Project, repository: Repository, tip: str, ref: str) -> bool:
+    """Whether what a branch holds now has a pipeline that judges it."""
+    try:
+        config = config_of(project, repository.commit(tip), repository=repository)
+    except (ConfigError, GitError):
+        return False
+    return config is not None and bool(started_by(config, ref))
 
 
 def _judge(
-    project: Project, wanted: Sequence[_Wanted], quarantine: Path | None, tell: Callable[[str], object]
+    project: Project,
+    wanted: Sequence[_Wanted],
+    quarantine: Path | None,
+    tell: Callable[[str], object],
+    *,
+    again: bool,
 ) -> tuple[Refused, ...]:
     """Answer by what is known of the trees; queue the rest and wait for it."""
     refused: list[Refused] = []
     asked: dict[int, _Wanted] = {}
     is_adopted = quarantine is None
+    moved = {(THIS_REPOSITORY, one.ref) for one in wanted}
     for one in wanted:
-        for pipeline in started_by(one.config, one.ref):
-            known = _known(project, one, pipeline)
+        for pipeline in one.pipelines:
+            known = _known(project, one, pipeline, again=again)
             if known is not None and known.verdict is Verdict.PASSED:
                 continue
             if known is not None and known.verdict is not None:
@@ -104,7 +134,7 @@ def _judge(
                 if not is_adopted and quarantine is not None:
                     adopt_objects(project.repository, quarantine)
                     is_adopted = True
-                known = _queue(project, one, pipeline)
+                known = _queue(project, one, pipeline, moved, again=again)
             if known.verdict is None:
                 asked[known.number] = one
             elif known.verdict not in (Verdict.PASSED, Verdict.SKIPPED):
@@ -112,28 +142,38 @@ def _judge(
     return (*refused, *_wait(project, asked, tell))
 
 
-def _known(project: Project, one: _Wanted, pipeline: str) -> Run | None:
-    """Return the newest run that judges this tree, or is about to: another commit with the same files will do."""
+def _known(project: Project, one: _Wanted, pipeline: Pipeline, *, again: bool) -> Run | None:
+    """Return the newest run that judges this tree, or is about to: another commit with the same files will do.
+
+    Where conditions leave stages out it has to be of this branch, and of the same difference.
+    """
+    has_conditions = pipeline.when != When() or any(stage.when != When() for stage in pipeline.stages)
     for run in project.state.runs(RunFilter(tree=one.commit.tree, limit=50)):
-        if run.pipeline != pipeline or run.is_partial or run.trust is not one.trust or run.params:
+        if run.pipeline != pipeline.name or run.is_partial or run.trust is not one.trust or run.params:
             continue
-        if run.trigger is TriggerKind.FIX or run.state is RunState.BLOCKED:
+        if run.trigger is TriggerKind.FIX or run.state is RunState.BLOCKED or run.options.get("config_text"):
             continue
-        if run.verdict is None or run.verdict in _JUDGES:
+        if has_conditions and (one.old is None or (run.ref, run.base) != (one.ref, one.old)):
+            continue
+        if run.verdict is None or (run.verdict in _JUDGES and not again):
             return run
     return None
 
 
-def _queue(project: Project, one: _Wanted, pipeline: str) -> Run:
+def _queue(project: Project, one: _Wanted, pipeline: Pipeline, moved: set[tuple[str, str]], *, again: bool) -> Run:
+    change = Change(ref=one.ref, old=one.old, new=one.commit.oid)
     request = RunRequest(
-        pipeline=pipeline,
+        pipeline=pipeline.name,
         revision=one.commit.oid,
         ref=one.ref,
-        base=one.old,
+        base=find_base(project, change, None, one.commit, moved),
         trigger=TriggerKind.PUSH,
         trust=one.trust,
+        no_cache=again,
     )
     placing = place(project, request, one.commit, one.config)
+    # It supersedes nobody, waits for nobody, and nothing comes after it: the push may still be refused.
+    placing = replace(placing, group=None, on_superseded="queue", leads=False)
     return accept(project, Arrival(placings=(placing,))).runs[0]
 
 

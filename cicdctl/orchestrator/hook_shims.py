@@ -131,10 +131,22 @@ if ! test -x "$python"; then
     exit 1
 fi
 quarantine=${GIT_QUARANTINE_PATH-}
+again=
+at=0
+while test "$at" -lt "${GIT_PUSH_OPTION_COUNT:-0}"; do
+    eval "option=\$GIT_PUSH_OPTION_$at"
+    at=$((at + 1))
+    test "$option" != ci.no-cache || again=--again
+done
 PATH=${PATH#"${GIT_EXEC_PATH:-/nonexistent}":}
 for name in $(env | sed -n 's/^\(GIT_[A-Za-z0-9_]*\)=.*/\1/p'); do unset "$name"; done
 printf '%s\n' "$lines" |
-    "$python" -P -m cicdctl -C "$folder" hook gate "$quarantine" 2>>"$git_dir/cicdctl/hook.log"
+    "$python" -P -m cicdctl -C "$folder" hook gate $again -- "$quarantine" 2>>"$git_dir/cicdctl/hook.log"
+status=$?
+case $status in 0 | 1) ;; *)
+    printf 'error: cicdctl cannot judge this push (status %s): hook.log in its state folder says why\n' "$status"
+esac
+test "$status" -eq 0
 """
 
 _LOCAL = r"""

@@ -18,6 +18,7 @@ from cicdctl.store import is_locked
 HOOKS = ("post-receive", "pre-receive", "pre-push", "pre-commit")
 # Without the first a client that sends push options dies, and nothing is pushed; our own refs are nobody's to fetch.
 _SETTINGS = (("receive.advertisePushOptions", "true"), ("transfer.hideRefs", "refs/cicd"))
+_SERVERS = ("post-receive", "pre-receive")  # where pushes arrive
 _OURS = "cicdctl.set"
 
 
@@ -32,12 +33,16 @@ class HookStatus(Value, frozen=True, kw_only=True):
 
 
 class Status(Value, frozen=True, kw_only=True):
-    """How all hooks of a repository stand; `waiting` pushes lie in the spool, `orchestrator` says who holds it."""
+    """How all hooks of a repository stand; `waiting` pushes lie in the spool, `orchestrator` says who holds it.
+
+    `guarded` are the operator's globs of branches for the pre-receive hook.
+    """
 
     hooks: tuple[HookStatus, ...]
     advertises_options: bool
     waiting: int
     orchestrator: str | None
+    guarded: tuple[str, ...] = ()
 
 
 def hooks_folder(project: Project) -> Path:
@@ -79,6 +84,7 @@ def install(project: Project, hook: str) -> Path:
         raise StoreError(f'cannot write "{path}": {error.strerror}', hint="check owner and mode") from error
     if hook == "post-receive":
         spool_folder(project).mkdir(mode=0o700, exist_ok=True)
+    if hook in _SERVERS:
         _set_up(project)
     return path
 
@@ -97,7 +103,7 @@ def uninstall(project: Project, hook: str) -> bool:
             path.unlink()
     except OSError as error:
         raise StoreError(f'cannot remove "{path}": {error.strerror}', hint="check owner and mode") from error
-    if hook == "post-receive":
+    if hook in _SERVERS and not any(_is_ours(path.with_name(other)) for other in _SERVERS):
         _take_down(project)
     return True
 
@@ -110,6 +116,7 @@ def status(project: Project) -> Status:
         advertises_options=told == "true",
         waiting=len(waiting_pushes(project)),
         orchestrator=is_locked(orchestrator_lock(project)),
+        guarded=project.settings.orchestrator.gate.branches,
     )
 
 

@@ -41,15 +41,15 @@ def restrictions(pipeline: Pipeline, *, network: bool) -> tuple[str, ...]:
     return tuple(f"this ref is not trusted: {text}" for text in found)
 
 
-def withhold(plan: Plan) -> Plan:
-    """Skip what an untrusted run never does: stages with side effects, and pipelines of an environment."""
+def withhold(plan: Plan, why: str = "this ref is not trusted") -> Plan:
+    """Skip what such a run never does: stages with side effects, and pipelines of an environment."""
     if plan.pipeline.environment is not None:
-        reason = f'it deploys to "{plan.pipeline.environment}", and this ref is not trusted'
+        reason = f'it deploys to "{plan.pipeline.environment}", and {why}'
         return replace(plan, skip=plan.skip or Skip(reason=reason))
-    return replace(plan, stages=tuple(map(_withheld, plan.stages)))
+    return replace(plan, stages=tuple(_withheld(planned, why) for planned in plan.stages))
 
 
-def _withheld(planned: PlannedStage) -> PlannedStage:
+def _withheld(planned: PlannedStage, why: str) -> PlannedStage:
     if planned.skip is not None or not planned.stage.side_effects:
         return planned
-    return replace(planned, skip=Skip(reason="it has side effects, and this ref is not trusted"))
+    return replace(planned, skip=Skip(reason=f"it has side effects, and {why}"))

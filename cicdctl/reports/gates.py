@@ -14,11 +14,15 @@ from cicdctl.reports.text import quoted
 _MOST_LINES = 5
 
 
-def print_gate(project: Project, lines: str, *, quarantine: Path | None) -> int:
+def print_gate(project: Project, lines: str, *, quarantine: Path | None, again: bool = False) -> int:
     """Judge a push. Returns exit status 0 when it may go on, else 1; what we cannot judge is refused, and why."""
     try:
         refused = judge_push(
-            project, lines.splitlines(), quarantine=quarantine, tell=lambda text: say_to_client(f"cicdctl: {text}")
+            project,
+            lines.splitlines(),
+            quarantine=quarantine,
+            again=again,
+            tell=lambda text: say_to_client(f"cicdctl: {text}"),
         )
     except CicdError as error:
         say_to_client(f"error: cicdctl cannot judge this push: {error.message}")
@@ -31,5 +35,5 @@ def print_gate(project: Project, lines: str, *, quarantine: Path | None) -> int:
     if len(refused) > _MOST_LINES:
         say_to_client(f"error: and {len(refused) - _MOST_LINES} more")
     for run in [one.run for one in refused if one.run is not None][:1]:
-        say_to_client(f"hint: cicdctl logs {run.number} shows why; cicdctl rerun {run.number} judges it anew")
+        say_to_client(f"hint: cicdctl logs {run.number} shows why; git push -o ci.no-cache judges it anew")
     return 1 if refused else 0

@@ -31,6 +31,8 @@ def print_installed(project: Project, hook: str) -> int:
         print_lines(
             ["  no ref is trusted yet: pushed runs get no secrets and need a sandbox (orchestrator.trust.refs)"]
         )
+    if hook == "pre-receive" and not project.settings.orchestrator.gate.branches:
+        print_lines(["  no branch is guarded yet: every push gets in (orchestrator.gate.branches)"])
     return 0
 
 
@@ -52,6 +54,10 @@ def print_status(project: Project, *, json: bool) -> int:
         note = ", ".join(note for note in notes if note)
         state = "absent" if hook.state == "other" else hook.state
         print_lines([f"{hook.name:<12}  {state:<9}  {note}".rstrip()])
+    gate = next(hook for hook in status.hooks if hook.name == "pre-receive")
+    if gate.state in ("installed", "broken"):
+        guarded = ", ".join(map(quoted, status.guarded))
+        print_lines([f"gate          {guarded or 'no branch (orchestrator.gate.branches)'}"])
     options = "accepted" if status.advertises_options else "refused (receive.advertisePushOptions is off)"
     print_lines(
         [

@@ -110,6 +110,10 @@ def _prepare(
         plan = as_check(plan, written, settings.fix.secret_stages if request.confined else None)
     elif request.trust is not Trust.TRUSTED:
         plan = withhold(plan)
+    if (as_run or request).trigger is TriggerKind.PUSH:
+        from cicdctl.planning import withhold
+
+        plan = withhold(plan, "the push is not accepted yet")
     run = Run(
         number=0,
         pipeline=pipeline.name,
