@@ -6,11 +6,12 @@ import asyncio
 import json
 import os
 import threading
+import time
 
 import pytest
 
 from cicdctl import CICDOrchestrator, Verdict
-from cicdctl.errors import ConfigError, GitError, UsageError
+from cicdctl.errors import ConfigError, GitError, Paused, StoreError, UsageError
 
 PIPELINES = """
 [pipelines.build.stages.compile]
@@ -152,3 +153,84 @@ def cicdctl_workflows():
     told = json.loads(project.cicdctl("workflow", "run", "broken", "--json").fails(1).stdout)
     assert told["passed"] is False and told["runs"][0]["verdict"] == "failed"
     assert 'did you mean "release"' in project.cicdctl("workflow", "run", "relase").fails(2).stderr
+
+
+def test_waits_in_the_queue_like_any_other(repository):
+    """What is paused does not run; `after_` pipelines follow; the run is in the queue's order."""
+    orchestrator = CICDOrchestrator(directory=repository.path)
+    repository.cicdctl("pause").passes()
+    with pytest.raises(Paused, match="is paused"):
+        orchestrator.trigger_pipeline("build")
+    queued = orchestrator.trigger_pipeline("build", wait=False)
+    assert queued.run.state == "queued" and not queued and queued.verdict is None
+    assert {run.number for run in orchestrator.get_state().waiting} == {1, 2}
+    repository.cicdctl("resume").passes()
+    repository.cicdctl("drain").passes()
+    assert [run.verdict for run in orchestrator.get_pipeline_history("build")] == ["passed", "passed"]
+
+
+def test_settings_hold_whoever_starts_the_run(repository, monkeypatch):
+    """Queued by a program that is gone, started by the command line: what the mapping lets in is there, only for it."""
+    monkeypatch.setenv("FLAVOUR", "hot")
+    config = {
+        "orchestrator": {"env_allow": ["FLAVOUR"]},
+        "pipelines": {
+            "taste": {"stages": {"one": {"run": 'test "$FLAVOUR" = hot', "cache": False}}},
+            "again": {"trigger": "after_taste", "stages": {"two": {"run": 'test "$FLAVOUR" = hot', "cache": False}}},
+        },
+    }
+    repository.cicdctl("pause").passes()
+    CICDOrchestrator(config, directory=repository.path).trigger_pipeline("taste", wait=False)
+    repository.env["FLAVOUR"] = "hot"
+    repository.write("p.toml", "[pipelines.plain.stages]\none = { run = 'test -z \"$FLAVOUR\"', cache = false }\n")
+    repository.cicdctl("--config", "p.toml", "trigger", "plain").passes()
+    repository.cicdctl("resume").passes()
+    repository.cicdctl("drain").passes()
+    runs = json.loads(repository.cicdctl("history", "--json").passes().stdout)["runs"]
+    assert sorted((run["pipeline"], run["verdict"]) for run in runs) == [
+        ("again", "passed"),
+        ("plain", "passed"),
+        ("taste", "passed"),
+    ]
+
+
+def test_watches_while_it_is_started(repository):
+    """`with` begins and ends it; a second one, and `cicdctl watch`, are told who it is; `cicdctl stop` ends it."""
+    config = {"orchestrator": {"polling_interval": 0.1, "trust": {"refs": ["**"]}}}
+    config["pipelines"] = {"build": {"trigger": "on_commit", "stages": {"unit": "true"}}}
+    orchestrator = CICDOrchestrator(config, directory=repository.path)
+    with orchestrator:
+        with pytest.raises(StoreError, match=f"this program watches it already: pid {os.getpid()}"):
+            orchestrator.start()
+        with pytest.raises(StoreError, match=f"watches this repository already: pid {os.getpid()} "):
+            CICDOrchestrator(directory=repository.path).start()
+        assert orchestrator.trigger_pipeline("build")
+        end = time.monotonic() + 30
+        repository.commit("second")
+        while len(orchestrator.get_pipeline_history("build")) < 2 or orchestrator.is_pipeline_running("build"):
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        assert [run.trigger for run in orchestrator.get_pipeline_history("build")] == ["commit", "api"]
+        assert f"stopped, pid {os.getpid()}" in repository.cicdctl("stop").passes().stdout
+        while orchestrator.is_watching:
+            assert time.monotonic() < end
+            time.sleep(0.05)
+    orchestrator.start()
+    assert orchestrator.is_watching
+    orchestrator.stop()
+    orchestrator.stop()
+    assert not orchestrator.is_watching
+    repository.cicdctl("watch", "--once").passes()
+
+
+def test_more_may_wait_in_asyncio_than_threads_are_pooled(repository):
+    """Forty triggers at once, while the queue is paused: each is queued."""
+    orchestrator = CICDOrchestrator(directory=repository.path)
+
+    async def trigger_all() -> list[int]:
+        calls = [orchestrator.trigger_pipeline_async("build", wait=False) for _ in range(40)]
+        return [result.number for result in await asyncio.gather(*calls)]
+
+    repository.cicdctl("pause").passes()
+    assert sorted(asyncio.run(trigger_all())) == list(range(1, 41))
+    assert len(orchestrator.get_state().waiting) == 40
