@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cicdctl.config import Settings
-from cicdctl.errors import ConfigError, GitError, NotAvailable, StoreError
+from cicdctl.errors import ConfigError, GitError, StoreError
 from cicdctl.git import Repository, open_repository
 from cicdctl.kinds import Places
 from cicdctl.plugin_manager import PluginManager
@@ -19,9 +19,12 @@ from cicdctl.project_config import Configuration, Invocation, home_of, with_oper
 if TYPE_CHECKING:
     from tempfile import TemporaryDirectory
 
+    from cicdctl.config.settings import RedisSettings
     from cicdctl.git import WorktreePool
-    from cicdctl.store import BlobStore, FixJournal, ResultCache, Secrets, SqliteState
+    from cicdctl.store import BlobStore, FixJournal, ResultCache, Secrets, StateStore
 
+
+_ON_DISK = ("disk", "sqlite")
 
 
 class Project:
@@ -154,14 +157,32 @@ class Project:
             return path.read_bytes()
 
     @cached_property
-    def state(self) -> SqliteState:
-        """The state database."""
+    def state(self) -> StateStore:
+        """Runs and what waits. Only the operator's configuration selects where they are; a commit never does."""
         from cicdctl.store import open_state
 
-        backend = self.settings.orchestrator.persistence.backend
-        if backend not in ("disk", "sqlite"):
-            raise NotAvailable(f'persistence.backend = "{backend}"', hint='use "disk", or install a plugin for it')
-        return open_state(self.state_folder, tells=self._notifies)
+        wanted = self.settings.orchestrator.persistence
+        if wanted.backend in _ON_DISK:
+            return open_state(self.state_folder, tells=self._notifies)
+        where = "orchestrator.persistence"
+        if wanted.backend not in {kind.name for kind in self.plugins.ask("cicdctl_state_stores")}:
+            raise ConfigError(
+                (f'{where}.backend: no plugin that is installed provides "{wanted.backend}"',),
+                hint=f'`cicdctl plugins install cicdctl-{wanted.backend}`, or write "disk"',
+            )
+        options = {**_redis_options(wanted.redis), **wanted.options} if wanted.backend == "redis" else wanted.options
+        state: StateStore = self.plugins.open_kind(
+            "cicdctl_state_stores", wanted.backend, options, self.places, where=f"{where}.options"
+        )
+        state.tells = self._notifies
+        return state
+
+    @property
+    def has_state(self) -> bool:
+        """Whether runs may be remembered: false means that there are none, and that nobody need look."""
+        if self.settings.orchestrator.persistence.backend not in _ON_DISK:
+            return True
+        return (self.repository.state_dir / "state.db").exists()
 
     @cached_property
     def fixes(self) -> FixJournal:
@@ -230,6 +251,11 @@ class Project:
         if text not in self._told:
             self._told.add(text)
             self.plugins.announce("cicdctl_warning", text=text)
+
+
+def _redis_options(written: RedisSettings) -> Mapping[str, object]:
+    """Give the table `persistence.redis` as options: the guide's own way to write them."""
+    return {name: value for name in written.__struct_fields__ if (value := getattr(written, name)) is not None}
 
 
 def open_project(invocation: Invocation, *, trace: Callable[[str], object] | None = None) -> Project:

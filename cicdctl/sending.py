@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from cicdctl.store import SqliteState, is_locked
+from cicdctl.store import StateStore, is_locked
 
 
 def lock_path(state_folder: Path) -> Path:
@@ -15,7 +15,7 @@ def lock_path(state_folder: Path) -> Path:
 
 
 def start_sender(
-    state: SqliteState, state_folder: Path, *, directory: Path, config_file: Path | None, environ: Mapping[str, str]
+    state: StateStore, state_folder: Path, *, directory: Path, config_file: Path | None, environ: Mapping[str, str]
 ) -> bool:
     """Start the sender when something is due and nobody sends it yet. Raises StoreError."""
     due_at = state.outbox.next_due_at()

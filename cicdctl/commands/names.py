@@ -36,7 +36,7 @@ def complete_run(incomplete: str) -> list[str]:
     from cicdctl.model import RunFilter
 
     with _quietly() as project:
-        if project is not None and (project.repository.state_dir / "state.db").exists():
+        if project is not None and project.has_state:
             numbers = [str(run.number) for run in project.state.runs(RunFilter(limit=50))]
             return [number for number in numbers if number.startswith(incomplete)]
     return []
@@ -45,7 +45,7 @@ def complete_run(incomplete: str) -> list[str]:
 def complete_environment(incomplete: str) -> list[str]:
     """Offer the environments that something was deployed to."""
     with _quietly() as project:
-        if project is not None and (project.repository.state_dir / "state.db").exists():
+        if project is not None and project.has_state:
             return [name for name in project.state.deployments.current() if name.startswith(incomplete)]
     return []
 

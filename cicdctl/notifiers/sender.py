@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 
 from cicdctl.errors import CicdError, NotSent
 from cicdctl.masking import Masker
@@ -16,9 +17,8 @@ from cicdctl.notifiers.events import events_of
 from cicdctl.notifiers.notices import make_notice
 from cicdctl.project import Project
 from cicdctl.sending import lock_path
-from cicdctl.store import lock
+from cicdctl.store import ENDED, Letter, News, lock
 from cicdctl.store.failpoints import reach
-from cicdctl.store.sqlite_outbox import ENDED, Letter, News
 
 MAX_TRIES = 30
 LONGEST_WAIT_S = 3600.0
@@ -76,19 +76,20 @@ def _wait(project: Project, seconds: float) -> None:
     if seconds < _CLOSE_ABOVE_S:
         time.sleep(_POLL_S)
         return
+    files = project.state.files
     project.close_state()
     end = time.monotonic() + min(seconds, _LOOK_EVERY_S)
-    before = _state_files(project)
-    while time.monotonic() < end and _state_files(project) == before:
+    before = _stamps(files)
+    while time.monotonic() < end and _stamps(files) == before:
         time.sleep(_POLL_S)
 
 
-def _state_files(project: Project) -> tuple[tuple[int, int, int], ...]:
+def _stamps(files: Sequence[Path]) -> tuple[tuple[int, int, int], ...]:
     """What changes when anything is committed to the state."""
     found = []
-    for name in ("state.db", "state.db-wal"):
+    for path in files:
         with suppress(OSError):
-            facts = (project.state_folder / name).stat()
+            facts = path.stat()
             found.append((facts.st_ino, facts.st_size, facts.st_mtime_ns))
     return tuple(found)
 

@@ -137,8 +137,8 @@ class Keeper(threading.Thread):
         for run in project.state.queue.held():
             if is_locked(run_lock(project, run.number)) is not None:
                 _log.info("run #%d (%s) goes on", run.number, run.pipeline, extra={"run": run.number})
-        wal = project.state_folder / "state.db-wal"
-        self._paths = (str(spool_folder(project)), str(stop_file(project)), str(wal))
+        watched = (spool_folder(project), stop_file(project), *project.state.files)
+        self._paths = tuple(map(str, watched))
         self._begin_senses(project)
         _log.info("watching %s, pid %d", self._senses.describe(project), os.getpid())
 

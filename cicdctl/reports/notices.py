@@ -10,7 +10,7 @@ from cicdctl.notifiers.trial import send_test
 from cicdctl.project import Project
 from cicdctl.reports.output import print_document, print_lines, print_table
 from cicdctl.reports.text import quoted
-from cicdctl.store.sqlite_outbox import Letter
+from cicdctl.store import Letter
 from cicdctl.units import count, format_duration
 
 

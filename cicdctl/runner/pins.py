@@ -51,7 +51,7 @@ def _pinned_at(common_dir: Path, name: str) -> float:
 
 
 def _is_needed(project: Project, commit: str) -> bool:
-    if not (project.repository.state_dir / "state.db").exists():
+    if not project.has_state:
         return False
     is_awaited = bool(project.state.runs(RunFilter(commit=commit, active=True, limit=1)))
     return is_awaited or project.state.deployments.keeps(commit)

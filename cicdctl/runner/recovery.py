@@ -26,7 +26,7 @@ def recover(project: Project) -> tuple[Run, ...]:
 
     Liveness is the kernel's flock alone. Processes that bear the run's mark are killed first.
     """
-    if not (project.repository.state_dir / "state.db").exists():
+    if not project.has_state:
         return ()
     ended = []
     for run in project.state.queue.held():  # what waits in the queue is no orphan, however long it waits

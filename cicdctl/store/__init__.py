@@ -20,14 +20,15 @@ if TYPE_CHECKING:
     from cicdctl.store.dependency_cache import DependencyCaches
     from cicdctl.store.fixes import FixJournal, open_fixes
     from cicdctl.store.folders import network_file_system, refuse_network
+    from cicdctl.store.letters import ENDED, Letter, News, OutboxStore
     from cicdctl.store.locks import Lock, is_locked, lock, lock_patiently
     from cicdctl.store.log_reader import LogReader
     from cicdctl.store.log_writer import LogInfo, LogWriter
+    from cicdctl.store.queued import QueueStore
     from cicdctl.store.recorder import Recorder
     from cicdctl.store.secrets import Secrets
-    from cicdctl.store.sqlite_history import GreenFloor
-    from cicdctl.store.sqlite_state import OpenAttempt, SqliteState, open_state
-    from cicdctl.store.state import StaleRunner, StateStore
+    from cicdctl.store.sqlite_state import open_state
+    from cicdctl.store.state import DeploymentStore, GreenFloor, OpenAttempt, StaleRunner, StateStore
     from cicdctl.store.upkeep import keep_state
 
 _ROOM = "cicdctl.store."
@@ -42,18 +43,23 @@ _HOMES = {
     "DependencyCaches": "dependency_cache",
     "Change": "changes",
     "FixJournal": "fixes",
-    "GreenFloor": "sqlite_history",
+    "DeploymentStore": "state",
+    "ENDED": "letters",
+    "GreenFloor": "state",
+    "Letter": "letters",
     "Lock": "locks",
     "LogInfo": "log_writer",
     "LogReader": "log_reader",
     "LogWriter": "log_writer",
+    "News": "letters",
     "Noted": "changes",
-    "OpenAttempt": "sqlite_state",
+    "OpenAttempt": "state",
+    "OutboxStore": "letters",
+    "QueueStore": "queued",
     "Recorder": "recorder",
     "ResultCache": "cache",
     "RunChanged": "changes",
     "Secrets": "secrets",
-    "SqliteState": "sqlite_state",
     "StageChanged": "changes",
     "StageState": "changes",
     "StaleRunner": "state",
@@ -74,25 +80,30 @@ _HOMES = {
 }
 
 __all__ = [
+    "ENDED",
     "AttemptEnded",
     "AttemptStarted",
     "BlobStore",
     "CachedResult",
     "Change",
     "DependencyCaches",
+    "DeploymentStore",
     "FixJournal",
     "GreenFloor",
+    "Letter",
     "Lock",
     "LogInfo",
     "LogReader",
     "LogWriter",
+    "News",
     "Noted",
     "OpenAttempt",
+    "OutboxStore",
+    "QueueStore",
     "Recorder",
     "ResultCache",
     "RunChanged",
     "Secrets",
-    "SqliteState",
     "StageChanged",
     "StageState",
     "StaleRunner",

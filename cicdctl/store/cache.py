@@ -21,7 +21,7 @@ from cicdctl.store.quarantine import Quarantine
 from cicdctl.store.result_index import MAX_VALUE_BYTES, BadRow, ResultIndex
 
 if TYPE_CHECKING:
-    from cicdctl.store.sqlite_history import GreenFloor
+    from cicdctl.store.state import GreenFloor
 
 _IN_ROW, _IN_BLOB = b"\x01", b"\x02"
 _MAC_BYTES = 32

@@ -19,7 +19,7 @@ from cicdctl.store.locks import lock
 from cicdctl.store.result_index import BadRow
 
 if TYPE_CHECKING:
-    from cicdctl.store.sqlite_history import GreenFloor
+    from cicdctl.store.state import GreenFloor
 
 _BATCH = 500
 _ABANDONED_S = 86400.0

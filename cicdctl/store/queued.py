@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Literal
+from collections.abc import Collection, Mapping, Sequence
+from typing import Literal, Protocol
 
 from cicdctl.model import Run, Value
 
@@ -63,3 +63,76 @@ class Waiting(Value, frozen=True, kw_only=True):
     tries: int
     pid: int | None
     environment: str | None = None
+
+
+class QueueStore(Protocol):
+    """The queue of one state. Safe from any thread and process; what a call wrote survives a power loss.
+
+    A run leaves the queue in the transaction in which it starts or ends, see `StateStore.apply`: one that starts
+    has a slot, and keeps group and environment busy, until it ends. Every method raises StoreError when the store
+    cannot be read or written.
+    """
+
+    def accept(self, arrival: Arrival) -> Recorded | None:
+        """Record an arrival; None when it had arrived before.
+
+        Raises Outdated when a value of `seen` or `fired` is not the known one, StoreError when the queue is full.
+        """
+
+    def claim(self, *, at_once: int, now: float, closed: Collection[str] = ()) -> list[Waiting]:
+        """Take what may start now: by priority, then by number, `at_once` runs in all, one of each group and
+        environment, none to the `closed` environments.
+
+        The caller starts a runner for each; one that has not begun after `BOOT_S` is claimed again.
+        """
+
+    def started(self, run: int, pid: int) -> None:
+        """Note which process was started for a claimed run."""
+
+    def unclaim(self, run: int) -> None:
+        """Give a claim back: the runner is gone before it began."""
+
+    def give_back(self, run: int) -> bool:
+        """Let a run that was claimed wait on, as if nothing had been started for it; False when it is not queued."""
+
+    def environments(self) -> list[str]:
+        """Give the environments that runs wait for."""
+
+    def claims(self) -> list[Waiting]:
+        """Give those for which a runner was started that has not begun."""
+
+    def waiting(self) -> list[Waiting]:
+        """Give what waits, in the order in which it is taken."""
+
+    def is_idle(self) -> bool:
+        """Whether nothing waits, and nothing is to come after a run that has passed or a deploy that failed. Cheap."""
+
+    def going_on(self) -> int:
+        """Count the runs from the queue that execute."""
+
+    def due_chains(self) -> list[int]:
+        """Give the runs that have passed and whose followers are not queued yet."""
+
+    def held(self) -> list[Run]:
+        """Give the runs that have not ended and do not wait in the queue: somebody executes them, or did."""
+
+    def seen(self, source: str) -> dict[str, str]:
+        """Give the refs of a source with the value that was dealt with last."""
+
+    def has_delivery(self, source: str, id: str) -> bool:
+        """Whether this has arrived before."""
+
+    def last_fired(self) -> dict[str, float]:
+        """Give the last firing of each pipeline's schedule, in Unix seconds."""
+
+    def approve(self, run: int, who: str) -> Run | None:
+        """Let a run go on that waits for an approval; None when it does not. Event: `run_queued`."""
+
+    def pause(self, pipeline: str = "") -> bool:
+        """Start nothing any more, of one pipeline or (empty) of any; False when that is so already."""
+
+    def resume(self, pipeline: str = "") -> bool:
+        """Take `pause` back; False when it was not paused."""
+
+    def paused(self) -> frozenset[str]:
+        """Give the pipelines that are paused; the empty name: all."""

@@ -7,22 +7,13 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from cicdctl.model import Attempt, Run, RunState, StageResult, Verdict
-from cicdctl.store.changes import (
-    UNFINISHED_VERDICTS,
-    AttemptEnded,
-    AttemptStarted,
-    Change,
-    RunChanged,
-    StageChanged,
-    StageState,
-    next_run,
-)
+from cicdctl.model import Attempt, Run, RunState, Verdict
+from cicdctl.store import run_rules
+from cicdctl.store.changes import AttemptEnded, AttemptStarted, Change, RunChanged, StageChanged, next_run
 from cicdctl.store.documents import clean, decode, encode
 from cicdctl.store.sqlite_deployments import write_deployment
 
 _NOTHING: Mapping[str, Any] = {}
-_EVENT_OF_STATE = {RunState.RUNNING: "run_started", RunState.DONE: "run_finished"}
 
 
 def read_run(connection: sqlite3.Connection, number: int) -> Run | None:
@@ -71,11 +62,8 @@ def _change_run(connection: sqlite3.Connection, run: Run, change: RunChanged) ->
         _leave_queue(connection, new)
         if new.state is RunState.DONE and new.deploy is not None:
             write_deployment(connection, new)
-    if new.state is run.state:
-        write_event(connection, run.number, "run_changed")
-        return new
-    detail = {"verdict": new.verdict, "reason": new.reason} if new.verdict else {}
-    write_event(connection, run.number, _EVENT_OF_STATE.get(new.state, f"run_{new.state}"), detail=detail)
+    kind, detail = run_rules.changed_event(run, new)
+    write_event(connection, run.number, kind, detail=detail)
     return new
 
 
@@ -102,12 +90,12 @@ def _change_stage(connection: sqlite3.Connection, run: Run, change: StageChanged
     row = connection.execute(
         "SELECT state, verdict, epoch FROM stage WHERE run = ? AND name = ?", (number, name)
     ).fetchone()
-    if row is not None and not _may_follow(*row, epoch=run.epoch, new=change.state):
-        raise ValueError(f"stage '{name}' of run #{number} is already {row[0]}")
+    state, verdict, written_by = row or (None, None, 0)
+    run_rules.check_stage(run, name, change.state, state=state, verdict=verdict, written_by=written_by)
     result = change.result
     for attempt in () if result is None else result.attempts:
         _keep_attempt(connection, number, name, attempt)
-    verdict, document = (None, None) if result is None else (result.verdict, _stage_document(result))
+    verdict, document = (None, None) if result is None else (result.verdict, encode(run_rules.bare(result)))
     connection.execute(
         """INSERT INTO stage (run, name, state, verdict, epoch, document) VALUES (?, ?, ?, ?, ?, ?)
            ON CONFLICT (run, name) DO UPDATE SET state = excluded.state, verdict = excluded.verdict,
@@ -117,40 +105,15 @@ def _change_stage(connection: sqlite3.Connection, run: Run, change: StageChanged
     if result is None:
         write_event(connection, number, "stage_started", name)
     else:
-        write_event(connection, number, "stage_finished", name, _stage_facts(result))
-
-
-def _may_follow(state: str, verdict: str | None, written_by: int, *, epoch: int, new: StageState) -> bool:
-    if written_by < epoch:
-        return verdict is None or verdict in UNFINISHED_VERDICTS
-    return state == StageState.RUNNING and new is StageState.DONE
-
-
-def _stage_document(result: StageResult) -> str:
-    import msgspec
-
-    # Attempts have rows of their own, which outlive the runner that made them.
-    return encode(msgspec.structs.replace(result, attempts=()))
-
-
-def _stage_facts(result: StageResult) -> dict[str, Any]:
-    facts: dict[str, Any] = {"verdict": result.verdict, "seconds": result.seconds}
-    for name in ("cached", "flaky", "allowed_failure", "exit_code", "reason", "origin_run"):
-        value = getattr(result, name)
-        if value is not None and value is not False:
-            facts[name] = value
-    return facts
+        write_event(connection, number, "stage_finished", name, run_rules.stage_facts(result))
 
 
 def _start_attempt(connection: sqlite3.Connection, run: int, change: AttemptStarted) -> None:
     stage = clean(change.stage)
-    if change.number < 1:
-        raise ValueError(f"attempts count from 1, not {change.number}")
     known = connection.execute(
         "SELECT 1 FROM attempt WHERE run = ? AND stage = ? AND number = ?", (run, stage, change.number)
     ).fetchone()
-    if known is not None:
-        raise ValueError(f"attempt {change.number} of stage '{stage}' of run #{run} is already recorded")
+    run_rules.check_new_attempt(run, stage, change.number, is_known=known is not None)
     log = None if change.log is None else clean(change.log)
     connection.execute(
         "INSERT INTO attempt (run, stage, number, started_at, log) VALUES (?, ?, ?, ?, ?)",
@@ -165,10 +128,8 @@ def _end_attempt(connection: sqlite3.Connection, run: int, stage: str, attempt: 
            WHERE run = ? AND stage = ? AND number = ? AND verdict IS NULL""",
         (attempt.verdict, encode(attempt), run, stage, attempt.number),
     ).rowcount
-    if not changed:
-        raise ValueError(f"attempt {attempt.number} of stage '{stage}' of run #{run} is not open")
-    facts = {"number": attempt.number, "verdict": attempt.verdict, "exit_code": attempt.exit_code}
-    write_event(connection, run, "attempt_finished", stage, {**facts, "seconds": attempt.seconds})
+    run_rules.check_open_attempt(run, stage, attempt.number, is_open=changed > 0)
+    write_event(connection, run, "attempt_finished", stage, run_rules.attempt_facts(attempt))
 
 
 def _keep_attempt(connection: sqlite3.Connection, run: int, stage: str, attempt: Attempt) -> None:

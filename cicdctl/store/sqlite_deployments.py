@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections.abc import Iterable
 
 from msgspec.structs import replace
 
-from cicdctl.model import Deployment, Run, TriggerKind, Verdict
+from cicdctl.model import Deployment, Run
 from cicdctl.store.database import Database
+from cicdctl.store.deployment_rules import COMMITS_KEPT, deployment_of, is_rollback, wants_rollback
 from cicdctl.store.documents import clean, decode, encode
-
-# A rollback can go back to so many commits of each environment: they stay, whatever becomes of their branches.
-COMMITS_KEPT = 10
-# A deploy that somebody cancelled is theirs to look after.
-_ROLLED_BACK = frozenset({Verdict.FAILED, Verdict.TIMED_OUT, Verdict.ERROR, Verdict.INTERRUPTED})
 
 
 def write_deployment(connection: sqlite3.Connection, run: Run) -> None:
@@ -31,22 +26,8 @@ def write_deployment(connection: sqlite3.Connection, run: Run) -> None:
     before = connection.execute(
         "SELECT run FROM deployment WHERE environment = ? AND green = 1 ORDER BY id DESC LIMIT 1", (environment,)
     ).fetchone()
-    deployment = Deployment(
-        environment=environment,
-        run=run.number,
-        pipeline=run.pipeline,
-        commit=run.commit,
-        verdict=run.verdict,
-        ref=run.ref,
-        params=run.params,
-        is_partial=run.is_partial,
-        started_at=run.started_at,
-        ended_at=run.finished_at or time.time(),
-        replaced=before[0] if before else None,
-        restores=run.deploy.restores,
-        undoes=run.parent if run.trigger is TriggerKind.ROLLBACK else None,
-    )
-    is_due = run.deploy.rolls_back and run.verdict in _ROLLED_BACK and not run.is_partial
+    deployment = deployment_of(run, environment, replaced=before[0] if before else None)
+    is_due = wants_rollback(run)
     connection.execute(
         "INSERT INTO deployment (run, environment, commit_id, green, due, document) VALUES (?, ?, ?, ?, ?, ?)",
         (run.number, environment, clean(run.commit), deployment.is_green, is_due, encode(deployment)),
@@ -72,7 +53,7 @@ def take_due(connection: sqlite3.Connection, run: int) -> bool:
 def link_rollbacks(connection: sqlite3.Connection, runs: Iterable[Run]) -> None:
     """Note with a deployment that a rollback of it is queued."""
     for run in runs:
-        if run.trigger is not TriggerKind.ROLLBACK or run.parent is None:
+        if not is_rollback(run):
             continue
         row = connection.execute("SELECT document FROM deployment WHERE run = ?", (run.parent,)).fetchone()
         if row is not None:
@@ -83,42 +64,42 @@ def link_rollbacks(connection: sqlite3.Connection, runs: Iterable[Run]) -> None:
 
 
 class Deployments:
-    """What was deployed, newest first: in the order in which the deploys ended. Safe from any thread and process."""
+    """Keeps the contract of `DeploymentStore`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def of(self, environment: str, *, limit: int = 1000) -> list[Deployment]:
-        """Give the deployments of one environment."""
+        """See `DeploymentStore.of`."""
         sql = "SELECT document FROM deployment WHERE environment = ? ORDER BY id DESC LIMIT ?"
         return [_read(document) for (document,) in self._database.query(sql, (clean(environment), max(0, limit)))]
 
     def current(self) -> dict[str, Deployment]:
-        """Give the newest deployment of each environment, by its name in order."""
+        """See `DeploymentStore.current`."""
         sql = """SELECT document FROM deployment
                  WHERE id IN (SELECT max(id) FROM deployment GROUP BY environment) ORDER BY environment"""
         return {found.environment: found for found in (_read(document) for (document,) in self._database.query(sql))}
 
     def of_run(self, run: int) -> Deployment | None:
-        """Give what a run has deployed; None when it deployed nothing, or goes on."""
+        """See `DeploymentStore.of_run`."""
         rows = self._database.query("SELECT document FROM deployment WHERE run = ?", (run,))
         return _read(rows[0][0]) if rows else None
 
     def due(self) -> list[int]:
-        """Give the runs whose deploy failed and whose rollback is not queued yet."""
+        """See `DeploymentStore.due`."""
         return [row[0] for row in self._database.query("SELECT run FROM deployment WHERE due = 1 ORDER BY id")]
 
     def settle(self, run: int) -> None:
-        """Note that there is nothing to roll back to."""
+        """See `DeploymentStore.settle`."""
         with self._database.transaction() as connection:
             take_due(connection, run)
 
     def runs(self) -> frozenset[int]:
-        """Give the runs that the history of an environment speaks of: they are not forgotten."""
+        """See `DeploymentStore.runs`."""
         return frozenset(row[0] for row in self._database.query("SELECT run FROM deployment"))
 
     def keeps(self, commit: str) -> bool:
-        """Whether a rollback can go back to this commit."""
+        """See `DeploymentStore.keeps`."""
         sql = """SELECT EXISTS (
             SELECT 1 FROM deployment AS mine WHERE commit_id = ? AND green = 1 AND ? > (
                 SELECT count(DISTINCT commit_id) FROM deployment AS newer

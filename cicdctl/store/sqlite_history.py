@@ -7,9 +7,10 @@ from collections.abc import Collection
 
 import msgspec
 
-from cicdctl.model import Attempt, Run, StageResult, Value
+from cicdctl.model import Attempt, Run, StageResult
 from cicdctl.store.database import Database
 from cicdctl.store.documents import clean, decode
+from cicdctl.store.state import GreenFloor
 
 _RECENT_RUNS = 1000
 _BATCH = 1000
@@ -23,16 +24,8 @@ _PIPELINES = """WITH RECURSIVE hop (name) AS (
 ) """
 
 
-class GreenFloor(Value, frozen=True, kw_only=True):
-    """Cache entries that must not be evicted: their keys, and the digests of their artifact lists."""
-
-    runs: frozenset[int]
-    keys: frozenset[str]
-    manifests: frozenset[str]
-
-
 def recent_results(database: Database, pipeline: str, stage: str, limit: int) -> list[tuple[int, StageResult]]:
-    """See `SqliteState.recent_results`."""
+    """See `StateStore.recent_results`."""
     name = clean(stage)
     with database.snapshot() as connection:
         rows = connection.execute(
@@ -64,7 +57,7 @@ def recent_results(database: Database, pipeline: str, stage: str, limit: int) ->
 
 
 def latest_per_pipeline(database: Database, limit: int) -> dict[str, list[Run]]:
-    """See `SqliteState.latest_per_pipeline`."""
+    """See `StateStore.latest_per_pipeline`."""
     rows = database.query(
         _PIPELINES
         + """SELECT run.id, run.document FROM hop CROSS JOIN run
@@ -80,7 +73,7 @@ def latest_per_pipeline(database: Database, limit: int) -> dict[str, list[Run]]:
 
 
 def green_floor(database: Database) -> GreenFloor:
-    """See `SqliteState.green_floor`."""
+    """See `StateStore.green_floor`."""
     with database.snapshot() as connection:
         numbers = connection.execute(
             _PIPELINES
@@ -104,7 +97,7 @@ def green_floor(database: Database) -> GreenFloor:
 
 
 def prune(database: Database, keep_last: int, max_age_s: float | None, keep: Collection[int]) -> list[int]:
-    """See `SqliteState.prune`."""
+    """See `StateStore.prune`."""
     before = float("inf") if max_age_s is None else time.time() - max_age_s
     names = database.query(_PIPELINES + "SELECT name FROM hop WHERE name IS NOT NULL")
     kept = frozenset(keep)

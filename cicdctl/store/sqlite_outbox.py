@@ -1,68 +1,29 @@
-"""What is to be told: news written with what happened, and the letters to notifiers they become."""
+"""The outbox in SQLite: news written with what happened, and letters."""
 
 from __future__ import annotations
 
 import sqlite3
 import time
 from collections.abc import Iterable, Sequence
-from typing import Any
-
-import msgspec
 
 from cicdctl.kinds import Notice
-from cicdctl.model import Run, RunState, TriggerKind, Value, Verdict
-from cicdctl.model.history import is_partial
-from cicdctl.model.verdict import TRIALS
+from cicdctl.model import Run, RunState, Verdict
 from cicdctl.store.database import Database
 from cicdctl.store.documents import clean, decode, encode
 from cicdctl.store.failpoints import reach
+from cicdctl.store.letters import (
+    LONGEST_WAIT_S,
+    LOOK_BACK_RUNS,
+    MOST_FAILED,
+    TELLING_VERDICTS,
+    Letter,
+    News,
+    capped_due_at,
+    news_of_transition,
+    previous_verdict,
+)
 
-STARTED, ENDED = "started", "ended"
-MOST_FAILED = 500
-_LOOK_BACK_RUNS = 1000
-# After the clock was set back a letter must not wait for a day.
-_LONGEST_WAIT_S = 3600.0
-
-
-class News(Value, frozen=True, kw_only=True):
-    """Something that happened to a run: it `started`, it `ended`, or an event with a `text` of its own.
-
-    `previous` is how the newest earlier run ended that passed or failed, of the same pipeline, ref and params.
-    """
-
-    id: int
-    run: int
-    at: float
-    event: str
-    previous: Verdict | None = None
-    text: str = ""
-
-
-class Letter(Value, frozen=True, kw_only=True):
-    """A notice for one notifier. It waits until `due_at` (Unix seconds), or was given up at `failed_at`.
-
-    Of the letters to a notifier with the same `topic` only the newest is kept; the empty topic keeps all.
-    """
-
-    id: int = 0
-    notifier: str
-    topic: str = ""
-    run: int = 0
-    tries: int = 0
-    due_at: float = 0.0
-    failed_at: float | None = None
-    error: str | None = None
-    notice: Notice
-
-
-class _Earlier(msgspec.Struct):
-    """What makes a run comparable to another."""
-
-    ref: str | None = None
-    snapshot: bool = False
-    params: dict[str, str] = {}
-    options: dict[str, Any] = {}
-    trigger: TriggerKind = TriggerKind.MANUAL
+_TELLING = ", ".join(f"'{verdict}'" for verdict in TELLING_VERDICTS)
 
 
 def write_news(connection: sqlite3.Connection, run: Run, event: str, text: str = "") -> None:
@@ -74,50 +35,30 @@ def write_news(connection: sqlite3.Connection, run: Run, event: str, text: str =
 
 
 def write_transition(connection: sqlite3.Connection, before: RunState | None, run: Run) -> None:
-    """Write the news of a run that starts or ends, unless it says nothing of its ref: a part, or a trial."""
-    if run.state is before or run.is_partial or run.trigger in TRIALS:
-        return
-    if run.state is RunState.DONE:
-        write_news(connection, run, ENDED)
-        if run.trigger is TriggerKind.ROLLBACK and run.verdict is not Verdict.PASSED:
-            # Nothing rolls it back again: now somebody has to look.
-            where = f'"{run.deploy.environment}"' if run.deploy is not None else "an environment"
-            write_news(connection, run, "escalated", f"the rollback of {where} has not passed")
-    elif before in (RunState.QUEUED, RunState.BLOCKED) and run.state is not RunState.BLOCKED:
-        write_news(connection, run, STARTED)
+    """Write the news of a run that starts or ends, see `news_of_transition`."""
+    for event, text in news_of_transition(before, run):
+        write_news(connection, run, event, text)
 
 
 def _previous_verdict(connection: sqlite3.Connection, run: Run) -> str | None:
-    """How the newest earlier run ended that passed or failed; cancelled and skipped ones say nothing."""
     if run.ref is None:
         return None
     rows = connection.execute(
-        """SELECT verdict, document FROM run WHERE pipeline = ? AND id < ? AND state = 'done'
-           AND verdict IN ('passed', 'failed', 'timed_out', 'error') ORDER BY id DESC LIMIT ?""",
-        (clean(run.pipeline), run.number, _LOOK_BACK_RUNS),
+        f"""SELECT verdict, document FROM run WHERE pipeline = ? AND id < ? AND state = 'done'
+            AND verdict IN ({_TELLING}) ORDER BY id DESC LIMIT ?""",
+        (clean(run.pipeline), run.number, LOOK_BACK_RUNS),
     )
-    wanted = decode(encode(run), _Earlier, what="this run")
-    for verdict, document in rows:
-        earlier = decode(document, _Earlier, what="an earlier run")
-        if is_partial(earlier.options) or earlier.trigger in TRIALS:
-            continue
-        if _place(earlier) == _place(wanted):
-            return str(verdict)
-    return None
-
-
-def _place(run: _Earlier) -> tuple[str | None, bool, dict[str, str]]:
-    return run.ref, run.snapshot, run.params
+    return previous_verdict(run, rows)
 
 
 class Outbox:
-    """The letters of one state. Safe from any thread and process; what a call wrote survives a power loss."""
+    """Keeps the contract of `OutboxStore`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def news(self, limit: int = 100) -> list[News]:
-        """Give what nobody has made letters of yet, oldest first."""
+        """See `OutboxStore.news`."""
         rows = self._database.query(
             "SELECT id, run, at, event, previous, text FROM news ORDER BY id LIMIT ?", (max(0, limit),)
         )
@@ -127,7 +68,7 @@ class Outbox:
         ]
 
     def spread(self, news: News, letters: Iterable[Letter]) -> None:
-        """Put letters in the place of news, once: when somebody else was faster, nothing changes."""
+        """See `OutboxStore.spread`."""
         with self._database.transaction() as connection:
             if not connection.execute("DELETE FROM news WHERE id = ?", (news.id,)).rowcount:
                 return
@@ -136,12 +77,12 @@ class Outbox:
             reach("outbox-spread")
 
     def add(self, letter: Letter) -> None:
-        """Put one letter there that comes from no run."""
+        """See `OutboxStore.add`."""
         with self._database.transaction() as connection:
             _insert(connection, letter)
 
     def is_outdated(self, run: Run) -> bool:
-        """Whether a newer run of the same pipeline on the same commit has started, whose state counts."""
+        """See `OutboxStore.is_outdated`."""
         rows = self._database.query(
             """SELECT 1 FROM run WHERE commit_id = ? AND id > ? AND pipeline = ?
                AND state NOT IN ('queued', 'blocked') LIMIT 1""",
@@ -150,32 +91,30 @@ class Outbox:
         return bool(rows)
 
     def due(self, now: float) -> list[Letter]:
-        """Give the letters to send by now, oldest first."""
+        """See `OutboxStore.due`."""
         return self._letters(
-            "failed_at IS NULL AND (due_at <= ? OR due_at > ?) ORDER BY id", (now, now + _LONGEST_WAIT_S)
+            "failed_at IS NULL AND (due_at <= ? OR due_at > ?) ORDER BY id", (now, now + LONGEST_WAIT_S)
         )
 
     def letters(self) -> list[Letter]:
-        """Give all letters that wait or were given up, oldest first."""
+        """See `OutboxStore.letters`."""
         return self._letters("1 ORDER BY id", ())
 
     def next_due_at(self) -> float | None:
-        """When the next letter is due, in Unix seconds; 0.0 while there is news; None when nothing waits."""
+        """See `OutboxStore.next_due_at`."""
         found = self._database.query(
             """SELECT CASE WHEN EXISTS (SELECT 1 FROM news) THEN 0.0
                ELSE (SELECT min(due_at) FROM outbox WHERE failed_at IS NULL) END"""
         )[0][0]
-        if found is not None and found > time.time() + _LONGEST_WAIT_S:
-            return 0.0
-        return None if found is None else float(found)
+        return capped_due_at(None if found is None else float(found))
 
     def remove(self, letter: Letter) -> None:
-        """Forget a letter, for example because it arrived."""
+        """See `OutboxStore.remove`."""
         with self._database.transaction() as connection:
             connection.execute("DELETE FROM outbox WHERE id = ?", (letter.id,))
 
     def postpone(self, letter: Letter, error: str, due_at: float | None) -> None:
-        """Count a failed try; the next is due at `due_at`, None: there is none."""
+        """See `OutboxStore.postpone`."""
         failed_at = time.time() if due_at is None else None
         with self._database.transaction() as connection:
             connection.execute(
@@ -189,7 +128,7 @@ class Outbox:
             )
 
     def try_again(self) -> int:
-        """Make every letter due now, those given up too, with all their tries; say how many."""
+        """See `OutboxStore.try_again`."""
         with self._database.transaction() as connection:
             return connection.execute(
                 "UPDATE outbox SET tries = 0, due_at = ?, failed_at = NULL", (time.time(),)

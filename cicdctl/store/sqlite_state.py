@@ -8,52 +8,59 @@ from types import TracebackType
 
 import msgspec
 
-from cicdctl.errors import StoreError
-from cicdctl.model import Attempt, Event, Run, RunFilter, RunState, RunSummary, StageResult, Value, Verdict
+from cicdctl.model import Attempt, Event, Run, RunFilter, RunState, RunSummary, StageResult
 from cicdctl.store import sqlite_history
 from cicdctl.store.ballast import release_ballast
 from cicdctl.store.changes import Change
-from cicdctl.store.database import Database
+from cicdctl.store.database import FILE, Database
 from cicdctl.store.database_errors import DiskFull
 from cicdctl.store.database_open import open_database, open_reader
 from cicdctl.store.documents import clean, decode
+from cicdctl.store.run_rules import fenced, taken_over
 from cicdctl.store.sqlite_changes import apply_change, read_run, write_event, write_run
 from cicdctl.store.sqlite_deployments import Deployments
-from cicdctl.store.sqlite_history import GreenFloor
 from cicdctl.store.sqlite_outbox import Outbox, write_news, write_transition
 from cicdctl.store.sqlite_queue import Queue, insert_run
-from cicdctl.store.state import StaleRunner
+from cicdctl.store.state import GreenFloor, OpenAttempt
 
 _MOST_ROWS = 2**63 - 1
 _COLUMNS = ("pipeline", "commit_id", "tree", "verdict")
 
 
-class OpenAttempt(Value, frozen=True, kw_only=True):
-    """An attempt that started and has no end yet; `log` is relative to the state folder."""
-
-    stage: str
-    number: int
-    started_at: float
-    log: str | None = None
-
-
 class SqliteState:
-    """Keeps the contract of `StateStore`, and answers more questions than it must.
-
-    `tells`: what starts and ends is written down as news too, for those who are to be notified.
-    """
+    """Keeps the contract of `StateStore`."""
 
     def __init__(self, database: Database, *, tells: bool = False) -> None:
         self._database = database
-        self._tells = tells
-        self.outbox = Outbox(database)
-        self.queue = Queue(database, tells=tells)
-        self.deployments = Deployments(database)
+        self.tells = tells
+        self._outbox = Outbox(database)
+        self._queue = Queue(database, tells=tells)
+        self._deployments = Deployments(database)
+
+    @property
+    def queue(self) -> Queue:
+        """See `StateStore.queue`."""
+        return self._queue
+
+    @property
+    def outbox(self) -> Outbox:
+        """See `StateStore.outbox`."""
+        return self._outbox
+
+    @property
+    def deployments(self) -> Deployments:
+        """See `StateStore.deployments`."""
+        return self._deployments
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """See `StateStore.files`."""
+        return self._database.path, self._database.folder / f"{FILE}-wal"
 
     def begin(self, run: Run) -> Run:
         """See `StateStore.begin`."""
         with self._database.transaction() as connection:
-            return insert_run(connection, run, tells=self._tells)
+            return insert_run(connection, run, tells=self.tells)
 
     def apply(self, changes: Sequence[Change], *, run: int, epoch: int) -> None:
         """See `StateStore.apply`."""
@@ -67,22 +74,16 @@ class SqliteState:
 
     def _apply(self, changes: Sequence[Change], run: int, epoch: int) -> None:
         with self._database.transaction() as connection:
-            current = read_run(connection, run)
-            if current is None:
-                raise ValueError(f"there is no run #{run}")
-            if current.epoch != epoch:
-                raise StaleRunner(
-                    f"run #{run} was taken over by another runner", hint="this one stops; the other goes on"
-                )
+            current = fenced(read_run(connection, run), run, epoch)
             before = current.state
             for change in changes:
                 current = apply_change(connection, current, change)
-            if self._tells:
+            if self.tells:
                 write_transition(connection, before, current)
 
     def tell(self, run: Run, event: str, text: str) -> None:
-        """Write down one more thing to tell of a run: `approval_needed`, `fix_proposed`, `escalated`."""
-        if self._tells:
+        """See `StateStore.tell`."""
+        if self.tells:
             with self._database.transaction() as connection:
                 write_news(connection, run, event, text)
 
@@ -125,25 +126,15 @@ class SqliteState:
         ]
 
     def newest_event(self) -> int:
-        """Give the id of the newest event; 0 when there is none."""
+        """See `StateStore.newest_event`."""
         return int(self._database.query("SELECT ifnull(max(id), 0) FROM event")[0][0])
 
     def take_over(self, number: int) -> int:
         """See `StateStore.take_over`."""
         with self._database.transaction() as connection:
-            run = read_run(connection, number)
-            if run is None:
-                raise StoreError(f"there is no run #{number}", hint="`cicdctl runs` lists them")
-            if run.state is RunState.DONE and run.verdict is not Verdict.INTERRUPTED:
-                raise StoreError(
-                    f"run #{number} has ended: {run.verdict}", hint=f"`cicdctl rerun {number}` runs it anew"
-                )
-            if run.state is RunState.DONE:
-                run = msgspec.structs.replace(run, verdict=None, reason=None, finished_at=None, cancel_requested=False)
+            run = taken_over(read_run(connection, number), number)
+            if not run.cancel_requested:
                 connection.execute("UPDATE run SET cancel_reason = NULL WHERE id = ?", (number,))
-            waits = run.state in (RunState.QUEUED, RunState.BLOCKED)
-            state = run.state if waits else RunState.STARTING
-            run = msgspec.structs.replace(run, epoch=run.epoch + 1, state=state)
             write_run(connection, run)
             write_event(connection, number, "run_taken_over", detail={"epoch": run.epoch})
         return run.epoch
@@ -161,12 +152,12 @@ class SqliteState:
         return True
 
     def cancel_reason(self, number: int) -> str | None:
-        """Give the reason for which the run is asked to end; None when it is not. Cheap: asked every 250 ms."""
+        """See `StateStore.cancel_reason`."""
         rows = self._database.query("SELECT cancel_reason FROM run WHERE id = ?", (number,))
         return rows[0][0] if rows else None
 
     def open_attempts(self, number: int) -> list[OpenAttempt]:
-        """List the attempts of a run that have not ended: being executed, or left by a runner that died."""
+        """See `StateStore.open_attempts`."""
         rows = self._database.query(
             """SELECT stage, number, started_at, log FROM attempt WHERE run = ? AND verdict IS NULL
                ORDER BY stage, number""",
@@ -175,27 +166,19 @@ class SqliteState:
         return [OpenAttempt(stage=row[0], number=row[1], started_at=row[2], log=row[3]) for row in rows]
 
     def recent_results(self, pipeline: str, stage: str, limit: int) -> list[tuple[int, StageResult]]:
-        """Give what a stage did in the newest runs of a pipeline, newest first, with the run numbers.
-
-        Looks at the newest thousand runs at most.
-        """
+        """See `StateStore.recent_results`."""
         return sqlite_history.recent_results(self._database, pipeline, stage, limit)
 
     def latest_per_pipeline(self, limit: int) -> dict[str, list[Run]]:
-        """Give the newest `limit` runs of every pipeline, by its name in order."""
+        """See `StateStore.latest_per_pipeline`."""
         return sqlite_history.latest_per_pipeline(self._database, limit)
 
     def green_floor(self) -> GreenFloor:
-        """Name what the last green run of each pipeline and every active run need from the cache."""
+        """See `StateStore.green_floor`."""
         return sqlite_history.green_floor(self._database)
 
     def prune(self, keep_last: int, max_age_s: float | None = None, *, keep: Collection[int] = ()) -> list[int]:
-        """Forget old runs and return their numbers, whose logs may go.
-
-        A run goes when it is done, not among the newest `keep_last` of its pipeline, older than
-        `max_age_s` (None: whatever its age), not the last green one of its pipeline, no deployment and not in `keep`.
-        Works in batches with pauses, so that others may write in between.
-        """
+        """See `StateStore.prune`."""
         return sqlite_history.prune(self._database, keep_last, max_age_s, {*keep, *self.deployments.runs()})
 
     def close(self) -> None:
@@ -214,7 +197,7 @@ class SqliteState:
 def open_state(folder: Path, *, read_only: bool = False, tells: bool = False) -> SqliteState:
     """Open the state kept in `folder`, which is created when it is not there.
 
-    `read_only` creates nothing: a repository without state has no runs. `tells` as for `SqliteState`. Raises
+    `read_only` creates nothing: a repository without state has no runs. `tells` as in `StateStore`. Raises
     StoreError, see `database_open.open_database`.
     """
     return SqliteState(open_reader(folder) if read_only else open_database(folder), tells=tells)

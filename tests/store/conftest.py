@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from cicdctl.model import Run, RunState, StageResult, TriggerKind, Verdict
-from cicdctl.store import RunChanged, SqliteState, StageChanged, open_state
+from cicdctl.store import RunChanged, StageChanged, StateStore, open_state
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def state_folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def state(state_folder: Path) -> Iterator[SqliteState]:
+def state(state_folder: Path) -> Iterator[StateStore]:
     with open_state(state_folder) as opened:
         yield opened
 
@@ -45,7 +45,7 @@ def a_run() -> Callable[..., Run]:
 
 
 @pytest.fixture
-def finish(state: SqliteState) -> Callable[..., None]:
+def finish(state: StateStore) -> Callable[..., None]:
     """End a run, with the result of one stage when it is named."""
 
     def end(number: int, verdict: Verdict = Verdict.PASSED, *, result: StageResult | None = None) -> None:

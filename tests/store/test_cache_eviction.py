@@ -12,7 +12,7 @@ import pytest
 from cicdctl.model import Artifact, StageResult, Verdict
 from cicdctl.store.blobs import BlobStore
 from cicdctl.store.cache import CachedResult, open_cache
-from cicdctl.store.sqlite_history import GreenFloor
+from cicdctl.store.state import GreenFloor
 
 HOST_KEY = b"h" * 32
 MB = 1_000_000

@@ -6,8 +6,7 @@ import pytest
 
 from cicdctl.kinds import Notice
 from cicdctl.model import RunState, Verdict
-from cicdctl.store import Noted, RunChanged, open_state
-from cicdctl.store.sqlite_outbox import Letter
+from cicdctl.store import Letter, Noted, RunChanged, open_state
 
 DONE = RunState.DONE
 
