@@ -12,7 +12,14 @@ _REMOTE_PREFIX = "refs/cicd/remote/"
 _ZERO = re.compile(r"0+")
 _SKIP_TOKEN = re.compile(r"\[(?:skip ci|ci skip|no ci|skip actions)\]", re.IGNORECASE)
 _SKIP_TRAILER = re.compile(r"^skip-checks:\s*true\s*$", re.IGNORECASE | re.MULTILINE)
-_FLAGS = {"ci.skip": "skip", "skip-ci": "skip", "ci.no-cache": "no_cache", "ci.wait": "wait", "ci.nowait": "nowait"}
+_FLAGS = {
+    "ci.skip": "skip",
+    "skip-ci": "skip",
+    "ci.no-cache": "no_cache",
+    "ci.no-fix": "no_fix",
+    "ci.wait": "wait",
+    "ci.nowait": "nowait",
+}
 
 
 class Wishes(Value, frozen=True, kw_only=True):
@@ -20,6 +27,7 @@ class Wishes(Value, frozen=True, kw_only=True):
 
     skip: bool = False
     no_cache: bool = False
+    no_fix: bool = False
     wait: bool = False
     nowait: bool = False
     pipelines: tuple[str, ...] = ()

@@ -166,6 +166,7 @@ def _placings(project: Project, change: Change, commit: Commit, base: str | None
         trigger=TriggerKind.TAG if is_tag else TriggerKind.COMMIT,
         trust=trust,
         no_cache=change.wishes.no_cache,
+        no_fix=change.wishes.no_fix,
     )
     try:
         config = config_of(project, commit)

@@ -125,6 +125,7 @@ def follow(project: Project, number: int) -> Recorded:
         config_text=request.config_text,
         operator_file=request.operator_file,
         no_cache=request.no_cache,
+        no_fix=request.no_fix,
         parent=run.number,
         trigger=TriggerKind.AFTER,
     )

@@ -80,6 +80,8 @@ def print_run(project: Project, summary: RunSummary, *, json: bool) -> int:
     )
     if run.params:
         print_lines(["  params  " + ", ".join(f"{name}={quoted(value)}" for name, value in run.params.items())])
+    if run.options.get("no_fix"):
+        print_lines(["  fixes   none by themselves (ci.no-fix)"])
     if run.parent:
         print_lines([f"  {'undoes ' if run.trigger is TriggerKind.ROLLBACK else 'again   of '}#{run.parent}"])
     if run.deploy:

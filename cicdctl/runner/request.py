@@ -19,7 +19,7 @@ class RunRequest(Value, frozen=True, kw_only=True):
     `base` is the commit that path conditions compare with, by default the first parent.
     What a user starts by hand is `trust`ed; a push, a poll or a hook asks `planning.trust_of`.
     `operator_file` stands above the operator's other files, whoever starts the runner.
-    `restores`: the run that a rollback deploys again.
+    `no_fix`: no fixer starts by itself after it. `restores`: the run that a rollback deploys again.
     `confined`: the commit is what a model made of it, and reaches nothing beyond its worktree.
     """
 
@@ -32,6 +32,7 @@ class RunRequest(Value, frozen=True, kw_only=True):
     jobs: int = 0
     keep_going: bool = False
     no_cache: bool = False
+    no_fix: bool = False
     fail_on_cache_miss: bool = False
     trigger: TriggerKind = TriggerKind.MANUAL
     trust: Trust = Trust.TRUSTED
@@ -61,6 +62,7 @@ class RunRequest(Value, frozen=True, kw_only=True):
             "jobs",
             "keep_going",
             "no_cache",
+            "no_fix",
             "fail_on_cache_miss",
             "reuse_run",
             "config_text",

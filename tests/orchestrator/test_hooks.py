@@ -152,6 +152,15 @@ def test_options_choose_pipelines_and_params(server, ended, runs):
     assert runs(server)[0]["params"] == {"LEVEL": "high"}
 
 
+def test_no_fix_is_recorded_and_handed_on(server, ended, runs):
+    server.push("main", "-o", "ci.no-fix", "-o", "ci.pipeline=build")
+    ended(2)
+    shown = [server.cicdctl("show", number).passes().stdout for number in ("1", "2")]
+    assert all("\n  fixes   none by themselves (ci.no-fix)\n" in text for text in shown)
+    server.cicdctl("rerun", "1").passes()
+    assert "ci.no-fix" in server.cicdctl("show", "3").passes().stdout
+
+
 def test_option_that_does_not_fit_is_recorded_as_an_error(server, ended, runs):
     server.push("main", "-o", "ci.pipeline=biuld")
     assert ended(1) == [("biuld", MAIN, "error")]
