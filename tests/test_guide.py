@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from git_server import GitHttpServer
+
+from cicdctl.config import read_named
+
+DOCS = Path(__file__).parent.parent / "docs"
 
 PIPELINES = """
 [pipelines.build]
@@ -174,3 +180,33 @@ def wait_for():
             time.sleep(0.05)
 
     return wait
+
+
+def blocks(page: str, language: str) -> list[str]:
+    """Return the blocks of one language on a page of the documentation."""
+    return re.findall(rf"^```{language}\n(.*?)^```", (DOCS / page).read_text(), re.MULTILINE | re.DOTALL)
+
+
+def test_python_of_the_pages(away, tmp_path):
+    """The blocks of python-api.md and workflows.md, as two programs."""
+    api = blocks("python-api.md", "python")[0]
+    assert api.count("https://github.com/user/my-app.git") == 1
+    flows = blocks("workflows.md", "python")
+    release = flows[0].replace('"repository": "."', f'"repository": "{away.path}"')
+    assert f'"repository": "{away.path}"' in release
+    programs = [
+        api.replace("https://github.com/user/my-app.git", away.url)
+        + "print(orchestrator.is_watching)\norchestrator.stop()\n",
+        release + flows[1] + "conditional_deploy()\nprint(outcome.verdict)\n",
+    ]
+    for code, expected in zip(programs, ("True\n", "passed\n"), strict=True):
+        program = run_python(away, code, tmp_path)
+        out, err = program.communicate(timeout=60)
+        assert (program.returncode, out) == (0, expected), err
+    assert (tmp_path / "log").read_text() == "staging\nproduction\n"
+
+
+def test_files_of_the_watching_page_are_valid():
+    files = blocks("watching.md", "toml")
+    configs = [read_named(text, source="watching.md") for text in files]
+    assert configs[0].project.repository and [one.name for one in configs[1].projects] == [None, "docs"]
