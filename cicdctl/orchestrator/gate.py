@@ -50,9 +50,13 @@ class _Wanted(Value, frozen=True, kw_only=True):
 
     @property
     def pipelines(self) -> list[Pipeline]:
-        """Those that judge: one that wants an approval waits for it until the push is accepted."""
+        """Those that judge: what deploys, or wants an approval, waits until the push is accepted."""
         found = [self.config.pipeline(name) for name in started_by(self.config, self.ref)]
-        return [pipeline for pipeline in found if pipeline is not None and not pipeline.approval]
+        return [pipeline for pipeline in found if pipeline is not None and not _waits(pipeline)]
+
+
+def _waits(pipeline: Pipeline) -> bool:
+    return pipeline.approval or pipeline.environment is not None
 
 
 def judge_push(

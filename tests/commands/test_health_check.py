@@ -128,7 +128,7 @@ def test_nothing_starts_where_doctor_finds_a_fault(make_project, tmp_path):
         told = project.cicdctl(*command).fails(3).stderr
         assert f"error: doctor: secrets: {secrets} can be read by others\nhint: chmod 600 {secrets}\n" in told, told
     project.cicdctl("resume").passes()
-    project.cicdctl("drain").fails(1)
+    project.cicdctl("drain")  # `resume` has started it already, and it may have ended
     last = json.loads(project.cicdctl("show", "2", "--json").stdout)["run"]
     assert (last["verdict"], last["reason"]) == ("error", f"doctor: secrets: {secrets} can be read by others")
     assert not (tmp_path / "ran").exists()

@@ -193,3 +193,14 @@ def test_hundred_branches_in_one_push(guarded):
         server.work.git("branch", f"b{number}")
     assert server.push("main", "refs/heads/b*:refs/heads/b*") == (True, "")
     assert len(server.runs()) == 1
+
+
+def test_what_deploys_waits_for_the_push(guarded):
+    """No environment gets what nobody has accepted yet."""
+    server = guarded()
+    deploy = CONFIG + f'[pipelines.ship]\ntrigger = "on_commit"\nenvironment = "live"\nstages = {{ go = "touch {server.path}/shipped" }}\n'
+    server.work.write(".cicd.toml", deploy)
+    server.work.commit("deploys")
+    assert server.push("main") == (True, "")
+    assert [run["pipeline"] for run in server.runs()] == ["build"]
+    assert not (server.path / "shipped").exists()
