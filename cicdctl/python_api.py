@@ -219,7 +219,7 @@ class CICDOrchestrator:
             return
         mark = f"{project.repository.id}/fetch"
         address = read_address(self._found.address)
-        elsewhere = Elsewhere(address, project.repository.common_dir, environ=project.environ, mark=mark)
+        elsewhere = Elsewhere(address, project.repository.common_dir, environ=project.environ, mark=mark, tidies=True)
         refresh_mirror(project.repository, elsewhere)
 
 

@@ -257,11 +257,13 @@ def default_branch(repository: Repository) -> str | None:
         target = refs.target(f"refs/remotes/{remote}/HEAD")
         if target and target.startswith(f"refs/remotes/{remote}/"):
             return target.removeprefix(f"refs/remotes/{remote}/")
+    head = repository.head()
+    if repository.work_tree is None and head.ref and head.oid:
+        return head.ref.removeprefix("refs/heads/")  # nobody checks anything out there: it says what it is for
     named = repository.config.get("init.defaultbranch", [])
     for name in (*named[-1:], "main", "master", "trunk"):
         if refs.read(f"refs/heads/{name}") is not None:
             return name
-    head = repository.head()
     if head.ref and head.oid:
         return head.ref.removeprefix("refs/heads/")
     branches = [name for name in refs.all("refs/heads/")]

@@ -46,5 +46,6 @@ class BuiltinMonitors:
             repository.common_dir,
             environ=self._project.environ,
             mark=monitor_mark(repository),
+            tidies=options.mirror,
         )
         return RemoteRefs(repository, elsewhere, options.known, Placement(is_mirror=options.mirror))

@@ -21,7 +21,7 @@ _SETTINGS = ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_NOSYSTEM", "GIT_SSH_COMMAND", "GIT
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 _SSH = "ssh -oBatchMode=yes -oConnectTimeout=30 -oServerAliveInterval=15 -oServerAliveCountMax=4"
 # A repository must not make us run what it names.
-_SAFE = ("core.hooksPath=/dev/null", "core.fsmonitor=false", "protocol.ext.allow=never", "gc.auto=0")
+_SAFE = ("core.hooksPath=/dev/null", "core.fsmonitor=false", "protocol.ext.allow=never")
 # Answers from variables, so that neither a command line nor a file holds the password.
 _HELPER = '!f() { test "$1" = get && printf "username=%s\\npassword=%s\\n" "$CICDCTL_USER" "$CICDCTL_PASS"; }; f'
 
@@ -36,6 +36,7 @@ class Listing(Value, frozen=True, kw_only=True):
 class Elsewhere:
     """One address, asked for one repository of ours. `mark` names its processes, so that they can be ended.
 
+    `tidies`: fetching may also pack what was fetched before, as git does by itself; for a mirror nobody else would.
     `answer_s` and `fetch_s` are limits in seconds. Every method raises GitError when the other side does not answer.
     """
 
@@ -46,6 +47,7 @@ class Elsewhere:
         *,
         environ: Mapping[str, str],
         mark: str,
+        tidies: bool = False,
         answer_s: float = ANSWER_S,
         fetch_s: float = FETCH_S,
     ) -> None:
@@ -54,6 +56,7 @@ class Elsewhere:
         self._answer_s = answer_s
         self._fetch_s = fetch_s
         settings = [tuple(one.split("=", 1)) for one in _SAFE]
+        settings += [("gc.autoDetach", "false"), ("maintenance.autoDetach", "false")] if tidies else [("gc.auto", "0")]
         settings += [("http.lowSpeedLimit", "100"), ("http.lowSpeedTime", str(max(1, int(answer_s))))]
         self._env = {name: environ[name] for name in (*_KEPT, *_SETTINGS, *_PROXIES) if name in environ}
         self._env |= {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "CICD_MARK": mark}

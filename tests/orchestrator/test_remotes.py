@@ -227,6 +227,17 @@ def test_file_with_an_address_is_watched_from_anywhere(make_project, http, wait_
     assert ("release", "tags/v1", "passed") in told(found)
     assert elsewhere.git("rev-parse", "HEAD") == tip and elsewhere.git("symbolic-ref", "HEAD") == "refs/heads/trunk"
     elsewhere.cicdctl("trigger", "docs", "v1", "--wait", "end").passes()
+    # Nobody else packs it: small limits show that it does so itself.
+    for key, value in (("gc.autoPackLimit", "1"), ("fetch.unpackLimit", "1")):
+        elsewhere.git("config", key, value)
+    for number in range(3):
+        away.write("docs/page" if number == 0 else "code", str(number))
+        away.git("checkout", "-q", "-B", "topic")
+        away.commit(f"topic {number}")
+        away.git("checkout", "-q", "trunk")
+        if number != 1:
+            elsewhere.cicdctl("watch", "--once").passes()
+    assert len(list(mirror.glob("objects/pack/*.pack"))) == 1
     away.git("branch", "-D", "main")
     elsewhere.cicdctl("watch", "--once").passes()  # it knows what it is a mirror of
     assert "refs/heads/main" not in elsewhere.git("for-each-ref", "refs/heads")
