@@ -68,9 +68,9 @@ def test_head_of_a_bare_repository_is_its_default_branch(make_git, tmp_path):
     """A name that is usual elsewhere does not win over what a server says."""
     git = make_git()
     build_history(git)
-    git("branch", "trunk-of-ours", "main")
-    git("clone", "-q", "--bare", ".", str(tmp_path / "bare.git"))
-    git(f"--git-dir={tmp_path}/bare.git", "symbolic-ref", "HEAD", "refs/heads/trunk-of-ours")
+    git.run("branch", "trunk-of-ours", "main")
+    git.run("clone", "-q", "--bare", ".", str(tmp_path / "bare.git"))
+    git.run(f"--git-dir={tmp_path}/bare.git", "symbolic-ref", "HEAD", "refs/heads/trunk-of-ours")
     with open_repository(tmp_path / "bare.git") as repository:
         assert repository.default_branch() == "trunk-of-ours"
 
