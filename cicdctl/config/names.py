@@ -83,6 +83,9 @@ def check_repository(url: str) -> str | None:
         return 'must not begin with "-"'
     if "::" in url.split("/", 1)[0]:
         return "must be a path, an https or an ssh address, not a remote helper"
+    user_and_host = url.partition("://")[2].partition("/")[0]
+    if any(part.startswith("-") for part in user_and_host.split("@")):
+        return 'must not have a user or host that begins with "-"'
     return _check_line(url)
 
 
