@@ -1,4 +1,12 @@
-"""What a plugin may import: the mark for hooks, the values, the kinds and the errors. Nothing else is promised."""
+"""What a plugin may import: the mark for hooks, the values, the kinds and the errors. Nothing else is promised.
+
+What only a state store needs is imported when it is first named: its contract (`StateStore` and the protocols of its
+parts), the values it keeps, and the rules that are the same in every store.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 from cicdctl.errors import CicdError, ConfigError, GitError, NotSent, PluginError, StoreError, UsageError
 from cicdctl.hookspecs import hookimpl
@@ -26,6 +34,7 @@ from cicdctl.model import (
     Artifact,
     Attempt,
     Coverage,
+    Deployment,
     Event,
     Execution,
     Executor,
@@ -34,6 +43,7 @@ from cicdctl.model import (
     Plan,
     PlannedStage,
     Run,
+    RunFilter,
     RunState,
     RunSummary,
     Skip,
@@ -48,45 +58,116 @@ from cicdctl.model import (
     Verdict,
 )
 
+if TYPE_CHECKING:
+    from cicdctl.store import deployment_rules, documents, queue_rules, run_rules
+    from cicdctl.store import letters as letter_rules
+    from cicdctl.store.changes import (
+        AttemptEnded,
+        AttemptStarted,
+        Change,
+        Noted,
+        RunChanged,
+        StageChanged,
+        StageState,
+        next_run,
+    )
+    from cicdctl.store.letters import Letter, News, OutboxStore
+    from cicdctl.store.queued import Arrival, Outdated, Placing, QueueStore, Recorded, Waiting
+    from cicdctl.store.state import DeploymentStore, GreenFloor, OpenAttempt, StaleRunner, StateStore
+
+_RULES = {
+    "deployment_rules": "deployment_rules",
+    "documents": "documents",
+    "letter_rules": "letters",
+    "queue_rules": "queue_rules",
+    "run_rules": "run_rules",
+}
+_HOMES = {
+    "Arrival": "queued",
+    "AttemptEnded": "changes",
+    "AttemptStarted": "changes",
+    "Change": "changes",
+    "DeploymentStore": "state",
+    "GreenFloor": "state",
+    "Letter": "letters",
+    "News": "letters",
+    "Noted": "changes",
+    "OpenAttempt": "state",
+    "OutboxStore": "letters",
+    "Outdated": "queued",
+    "Placing": "queued",
+    "QueueStore": "queued",
+    "Recorded": "queued",
+    "RunChanged": "changes",
+    "StageChanged": "changes",
+    "StageState": "changes",
+    "StaleRunner": "state",
+    "StateStore": "state",
+    "Waiting": "queued",
+    "next_run": "changes",
+}
+
 __all__ = [
+    "Arrival",
     "Artifact",
     "Attempt",
+    "AttemptEnded",
+    "AttemptStarted",
     "Blobs",
+    "Change",
     "CicdError",
     "CommandKind",
     "ConfigError",
     "Coverage",
+    "Deployment",
+    "DeploymentStore",
     "Event",
     "Execution",
     "Executor",
     "ExecutorKind",
     "FixerKind",
     "GitError",
+    "GreenFloor",
     "Kind",
+    "Letter",
     "LostArtifacts",
     "Monitor",
     "MonitorKind",
+    "News",
     "NoOptions",
     "NotSent",
+    "Noted",
     "Notice",
     "Notifier",
     "NotifierKind",
+    "OpenAttempt",
+    "OutboxStore",
+    "Outdated",
     "Pipeline",
     "Places",
+    "Placing",
     "Plan",
     "PlannedStage",
     "PluginError",
+    "QueueStore",
+    "Recorded",
     "ResultCacheKind",
     "Run",
+    "RunChanged",
+    "RunFilter",
     "RunState",
     "RunSummary",
     "Sighting",
     "Skip",
     "Stage",
+    "StageChanged",
     "StageCommands",
     "StageKind",
     "StageRequest",
     "StageResult",
+    "StageState",
+    "StaleRunner",
+    "StateStore",
     "StateStoreKind",
     "StoreError",
     "TestFailure",
@@ -96,6 +177,27 @@ __all__ = [
     "UsageError",
     "Value",
     "Verdict",
+    "Waiting",
     "WorkflowKind",
+    "deployment_rules",
+    "documents",
     "hookimpl",
+    "letter_rules",
+    "next_run",
+    "queue_rules",
+    "run_rules",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what a state store needs when it is first named; `…_rules` and `documents` are modules."""
+    from importlib import import_module
+
+    if name in _RULES:
+        value: Any = import_module(f"cicdctl.store.{_RULES[name]}")
+    elif name in _HOMES:
+        value = getattr(import_module(f"cicdctl.store.{_HOMES[name]}"), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
