@@ -269,6 +269,17 @@ def test_full_disk_does_not_fail_the_push(server):
     assert server.push("main").startswith("warning: cicdctl cannot write to ")
 
 
+def test_log_of_hooks_is_kept_short(server, ended):
+    log = server.path / "cicdctl/hook.log"
+    log.write_text("x" * 1_000_001)
+    server.push("main")
+    ended(3)
+    assert log.with_name("hook.log.1").stat().st_size >= 1_000_001
+    server.push("main:other")
+    ended(4)
+    assert log.stat().st_size < 1000
+
+
 def test_python_that_is_gone_does_not_fail_the_push(server, ended):
     hook = server.path / "hooks/post-receive"
     lines = [
