@@ -53,7 +53,7 @@ class Configuration:
         run before must stay visible. Who starts something calls `require` before.
         """
         own = self._own_config
-        files = any(path.is_file() for path in self.operator_files)
+        files = any(map(self._counts, self.operator_files))
         if not files and not any(name.startswith(ENVIRON_PREFIX) for name in self._invocation.environ):
             # The usual case on a developer's machine: one file, nothing to lay over it, no variable to fill in.
             if own is None:
@@ -92,7 +92,7 @@ class Configuration:
 
         layers = [] if own is None else [config_layer(own)]
         for path in self.operator_files:
-            if path.is_file():
+            if self._counts(path):
                 layers.append(config_layer(read_operator(read_named_file(path), source=str(path))))
         layers += environment_layers(self._invocation.environ, layers)
         return resolve(layers, self._invocation.environ)
@@ -110,6 +110,10 @@ class Configuration:
     def put_in_force(self, settings: Settings) -> None:
         """Go by these settings from now on: this process serves one run, and its file is stricter."""
         self.__dict__["settings"] = settings
+
+    def _counts(self, path: Path) -> bool:
+        """Whether a file is to be read: one that a run was made with must not be passed over when it is gone."""
+        return path == self._invocation.operator_file or path.is_file()
 
     @property
     def operator_files(self) -> tuple[Path, ...]:

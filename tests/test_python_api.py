@@ -194,6 +194,19 @@ def test_settings_hold_whoever_starts_the_run(repository, monkeypatch):
     ]
 
 
+def test_run_whose_settings_are_gone_does_not_start_without_them(repository):
+    repository.cicdctl("pause").passes()
+    config = {"orchestrator": {"resources": {"max_memory": "1GB"}}}
+    CICDOrchestrator(config, directory=repository.path).trigger_pipeline("build", wait=False)
+    for path in (repository.path / ".git/cicdctl/api").iterdir():
+        path.unlink()
+    repository.cicdctl("resume").passes()
+    repository.cicdctl("drain").fails(1)
+    shown = repository.cicdctl("show", "1").stdout
+    assert "never began (logs/1/runner.log)" in shown
+    assert "cannot be read" in (repository.path / ".git/cicdctl/logs/1/runner.log").read_text()
+
+
 def test_watches_while_it_is_started(repository):
     """`with` begins and ends it; a second one, and `cicdctl watch`, are told who it is; `cicdctl stop` ends it."""
     config = {"orchestrator": {"polling_interval": 0.1, "trust": {"refs": ["**"]}}}
