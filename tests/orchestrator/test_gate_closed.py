@@ -66,11 +66,7 @@ careful = "touch {done}/careful"
     assert server.push("main") == (True, "")
     server.cicdctl("drain").passes()
     assert [path.name for path in done.iterdir()] == []
-    found = {(run["pipeline"], run["trigger"], run["verdict"], run["reason"]) for run in server.runs()}
-    assert found == {
-        ("build", "push", "passed", None),
-        ("live", "push", "skipped", 'it deploys to "live", and the push is not accepted yet'),
-    }
+    assert [(run["pipeline"], run["trigger"], run["verdict"]) for run in server.runs()] == [("build", "push", "passed")]
 
     server.cicdctl("hook", "install", "post-receive").passes()
     server.work.commit("once more")
