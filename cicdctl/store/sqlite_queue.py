@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import msgspec
 
@@ -44,7 +44,7 @@ def insert_run(connection: sqlite3.Connection, run: Run, *, tells: bool) -> Run:
 class Queue:
     """Keeps the contract of `QueueStore`."""
 
-    def __init__(self, database: Database, *, tells: bool = False) -> None:
+    def __init__(self, database: Database, *, tells: Callable[[], bool]) -> None:
         self._database = database
         self._tells = tells
 
@@ -56,7 +56,7 @@ class Queue:
             _mark_seen(connection, arrival)
             runs, superseded = [], []
             for placing in arrival.placings:
-                run = insert_run(connection, placing.run, tells=self._tells)
+                run = insert_run(connection, placing.run, tells=self._tells())
                 runs.append(run)
                 if run.state is not RunState.DONE:
                     superseded += self._enqueue(connection, run, placing)
@@ -87,7 +87,7 @@ class Queue:
             run = read_run(connection, number)
             assert run is not None
             now = apply_change(connection, run, change)
-            if self._tells:
+            if self._tells():
                 write_transition(connection, run.state, now)
             ended.append(now)
         if running:

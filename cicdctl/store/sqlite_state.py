@@ -34,7 +34,7 @@ class SqliteState:
         self._database = database
         self.tells = tells
         self._outbox = Outbox(database)
-        self._queue = Queue(database, tells=tells)
+        self._queue = Queue(database, tells=lambda: self.tells)
         self._deployments = Deployments(database)
 
     @property

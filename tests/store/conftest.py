@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -9,9 +10,40 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cicdctl_redis.plugin import RedisOptions
+from cicdctl_redis.state import RedisState
+from redis_server import RedisServer
 
+from cicdctl.kinds import Places
 from cicdctl.model import Run, RunState, StageResult, TriggerKind, Verdict
-from cicdctl.store import RunChanged, StageChanged, StateStore, open_state
+from cicdctl.store import BlobStore, RunChanged, StageChanged, StateStore, open_state
+
+# A folder in, an open store out; the same folder, the same content.
+Opener = Callable[[Path], StateStore]
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """One server for all tests of a process; each repository has keys of its own."""
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    yield server
+    server.kill()
+
+
+def open_redis(folder: Path, server: RedisServer) -> RedisState:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    blobs = BlobStore(folder / "blobs", warnings=[])
+    places = Places(git_dir=folder, state=folder, cache=folder, blobs=blobs)
+    return RedisState(RedisOptions(host="127.0.0.1", port=server.port), places)
+
+
+@pytest.fixture(params=["sqlite", "redis"])
+def open_store(request: pytest.FixtureRequest) -> Opener:
+    """Open a state store of each kind: whatever is tested with it holds for both."""
+    if request.param == "sqlite":
+        return open_state
+    server = request.getfixturevalue("redis_server")
+    return lambda folder: open_redis(folder, server)
 
 
 @pytest.fixture
@@ -20,8 +52,8 @@ def state_folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def state(state_folder: Path) -> Iterator[StateStore]:
-    with open_state(state_folder) as opened:
+def state(state_folder: Path, open_store: Opener) -> Iterator[StateStore]:
+    with contextlib.closing(open_store(state_folder)) as opened:
         yield opened
 
 

@@ -6,15 +6,15 @@ import pytest
 
 from cicdctl.kinds import Notice
 from cicdctl.model import RunState, Verdict
-from cicdctl.store import Letter, Noted, RunChanged, open_state
+from cicdctl.store import Letter, Noted, RunChanged
 
 DONE = RunState.DONE
 
 
 @pytest.fixture
-def telling(state_folder):
-    with open_state(state_folder, tells=True) as opened:
-        yield opened
+def telling(state):
+    state.tells = True
+    return state
 
 
 @pytest.fixture

@@ -10,6 +10,8 @@ import pytest
 from cicdctl.model import Attempt, RunFilter, RunState, StageResult, Verdict
 from cicdctl.store import AttemptStarted, RunChanged, StageChanged
 
+only_sqlite = pytest.mark.parametrize("open_store", ["sqlite"], indirect=True)
+
 
 def result(stage: str, verdict: Verdict = Verdict.PASSED, **fields: object) -> StageResult:
     return StageResult(stage=stage, verdict=verdict, **fields)
@@ -104,6 +106,7 @@ def test_numbers_are_never_given_twice(state, a_run, finish):
     assert state.events()[0].id > 6
 
 
+@only_sqlite
 def test_prune_of_more_than_one_batch(state, state_folder, a_run):
     state.begin(a_run())
     state.apply([RunChanged(state=RunState.DONE, verdict=Verdict.FAILED)], run=1, epoch=1)
@@ -119,6 +122,7 @@ def test_prune_of_more_than_one_batch(state, state_folder, a_run):
     assert len(state.runs(RunFilter(limit=100))) == 10
 
 
+@only_sqlite
 @pytest.mark.parametrize(
     "sql",
     [
@@ -138,6 +142,7 @@ def test_no_question_reads_a_whole_table(state, state_folder, sql):
     assert all(not step.startswith("SCAN") or "run_active" in step for step in plan), plan
 
 
+@only_sqlite
 @pytest.mark.campaign
 @pytest.mark.timeout(900)
 def test_questions_stay_fast_with_a_hundred_thousand_runs(state, state_folder, a_run, finish):

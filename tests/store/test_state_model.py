@@ -23,11 +23,7 @@ from cicdctl.store import (
     StageState,
     StaleRunner,
     StateStore,
-    open_state,
 )
-
-# Another store joins by its factory: a folder in, an open store out; the same folder, the same content.
-STORES: dict[str, Callable[[Path], StateStore]] = {"sqlite": open_state}
 
 STAGES = ("lint", "unit")
 AFTER = {
@@ -249,13 +245,11 @@ def check(factory: Callable[[Path], StateStore], *, examples: int, steps: int) -
     )
 
 
-@pytest.mark.parametrize("name", STORES)
-def test_store_agrees_with_the_model(name):
-    check(STORES[name], examples=8, steps=25)
+def test_store_agrees_with_the_model(open_store):
+    check(open_store, examples=8, steps=25)
 
 
 @pytest.mark.campaign
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("name", STORES)
-def test_store_agrees_with_the_model_for_long(name):
-    check(STORES[name], examples=400, steps=60)
+def test_store_agrees_with_the_model_for_long(open_store):
+    check(open_store, examples=400, steps=60)
