@@ -53,8 +53,11 @@ def _pinned_at(common_dir: Path, name: str) -> float:
 def _is_needed(project: Project, commit: str) -> bool:
     if not project.has_state:
         return False
-    is_awaited = bool(project.state.runs(RunFilter(commit=commit, active=True, limit=1)))
-    return is_awaited or project.state.deployments.keeps(commit)
+    try:
+        is_awaited = bool(project.state.runs(RunFilter(commit=commit, active=True, limit=1)))
+        return is_awaited or project.state.deployments.keeps(commit)
+    except StoreError:
+        return True  # nobody knows: it is let go as a stray, one day
 
 
 def check_commit(project: Project, run: Run) -> None:

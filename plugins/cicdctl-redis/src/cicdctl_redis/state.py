@@ -94,9 +94,10 @@ class RedisState:
             if own is None or own.run.epoch != epoch:
                 raise  # it is not this process that carries it out
             after = advance(own, batch.changes)
+            if not self._journal.has(run):
+                _log.warning("run #%d goes on without its server", run, extra={"run": run})
             with self._journal.held():
                 self._journal.append(run, batch)
-            _log.warning("run #%d goes on without its server", run, extra={"run": run})
         self._own[run] = after
 
     def _apply(self, batch: Batch, number: int) -> RunSummary:
