@@ -25,6 +25,8 @@ STAMP = "redis.stamp"
 _PATIENCE_S = 30.0
 # A server that was away is not asked again by those who cannot wait for this long.
 _REST_S = 1.0
+# So often is read again what somebody wrote while it was read.
+_READS = 10
 # Long enough for the answer to a commit to be asked for again.
 _COMMIT_KEPT_S = 300
 
@@ -142,15 +144,18 @@ class Ledger:
 
     def send(self, *commands: Words) -> list[Any]:
         """Read, and see that the history is still the one that was there."""
-        mark = self._agreed()
-        with self._watched():
-            pipe = self._client.pipeline(transaction=True)
-            pipe.get(self.key("mark"))
-            for words in commands:
-                pipe.execute_command(*words)  # type: ignore[no-untyped-call]  # redis-py leaves it bare
-            answers = pipe.execute()
-        self._recognise(answers[0], mark)
-        return list(answers[1:])
+        mark, key = self._agreed(), self.key("version")
+        for tries in range(_READS):
+            # A full server refuses even to read inside MULTI; that the version stayed says as much.
+            with self._watched():
+                pipe = self._client.pipeline(transaction=tries == _READS - 1)
+                for words in (("GET", self.key("mark")), ("GET", key), *commands, ("GET", key)):
+                    pipe.execute_command(*words)  # type: ignore[no-untyped-call]  # redis-py leaves it bare
+                found, before, *answers, after = pipe.execute()
+            self._recognise(found, mark)
+            if before == after:
+                break
+        return answers
 
     def change_now(self, body: Callable[[Transaction], T], *, hashes: Iterable[Sequence[object]] = ()) -> T:
         """Run `body` and commit what it writes, again and again until nobody has written in between.
