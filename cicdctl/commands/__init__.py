@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "approve": ("approve", "Let a run start that waits for an approval."),
     "cancel": ("cancel", "End a run that is going on."),
     "shell": ("shell", "Open a shell in a fresh copy of what a stage saw."),
+    "fix": ("fix", "Repair a failed stage, as far as it can be proved."),
     "bisect": ("bisect", "Find the commit that broke a stage."),
     "workflow": ("workflow", "Run Python workflows that plugins provide."),
     "notify": ("notify", "Tell people and forges what became of runs."),

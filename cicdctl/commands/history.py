@@ -32,6 +32,7 @@ def history(
         str | None,
         typer.Option(metavar="ENV", help="What was deployed there.", autocompletion=complete_environment),
     ] = None,
+    everything: Annotated[bool, typer.Option("--all", "-a", help="Also the runs that try a fix.")] = False,
     limit: Annotated[int, typer.Option("--limit", "-n", metavar="N", min=1, max=10_000, help="At most so many.")] = 20,
     before: Annotated[int | None, typer.Option(metavar="RUN", help="Only runs before this number.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
@@ -52,5 +53,6 @@ def history(
             commit=project.repository.resolve(commit).oid if commit else None,
             limit=limit,
             before=before,
+            fixes=everything,
         )
         raise typer.Exit(print_runs(project.state.runs(wanted), json=json))

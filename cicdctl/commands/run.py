@@ -58,6 +58,7 @@ def run(
         bool, typer.Option("--detach", "-d", help="Run in the background; print the run's number.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Show the plan and run nothing.")] = False,
+    no_fix: Annotated[bool, typer.Option("--no-fix", help="Start no fixer when it fails.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document at the end.")] = False,
     events: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write each event as a line of JSON; - is stderr.")
@@ -102,4 +103,10 @@ def run(
             install_warnings(project)
             raise typer.Exit(print_started(start_detached_run(project, request), json=json))
         with install_reports(project, json=json, events=events, junit=junit):
-            raise typer.Exit(exit_status(run_pipeline(project, request)))
+            summary = run_pipeline(project, request)
+        status = exit_status(summary)
+        if status == 1 and not no_fix:
+            from cicdctl.orchestrator.healing import heal_in_front
+
+            heal_in_front(project, summary)
+        raise typer.Exit(status)

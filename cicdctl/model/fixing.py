@@ -343,7 +343,7 @@ class FixOutcome(StrEnum):
 
 
 class FixAttempt(Value, frozen=True, kw_only=True):
-    """One attempt as it is remembered."""
+    """One attempt as it is remembered. `void`: its process died in the midst of it; nothing of it is left."""
 
     number: int
     fixer: str
@@ -355,6 +355,7 @@ class FixAttempt(Value, frozen=True, kw_only=True):
     usage: FixUsage = FixUsage()
     started_at: float = 0.0
     seconds: float = 0.0
+    void: bool = False
 
 
 class FixRecord(Value, frozen=True, kw_only=True):

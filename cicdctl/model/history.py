@@ -8,7 +8,7 @@ from typing import Any
 from cicdctl.model.deployment import Deploy
 from cicdctl.model.result import StageResult
 from cicdctl.model.values import Value
-from cicdctl.model.verdict import RunState, TriggerKind, Trust, Verdict
+from cicdctl.model.verdict import TRIALS, RunState, TriggerKind, Trust, Verdict
 
 
 def is_partial(options: Mapping[str, Any]) -> bool:
@@ -70,7 +70,10 @@ class RunSummary(Value, frozen=True, kw_only=True):
 
 
 class RunFilter(Value, frozen=True, kw_only=True):
-    """Which runs to list, newest first; None means any. `before` pages by run number."""
+    """Which runs to list, newest first; None means any. `before` pages by run number.
+
+    Without `fixes` those that try a fix are left out, without `trials` all that say nothing of what their ref holds.
+    """
 
     pipeline: str | None = None
     commit: str | None = None
@@ -78,7 +81,16 @@ class RunFilter(Value, frozen=True, kw_only=True):
     verdict: Verdict | None = None
     active: bool | None = None
     before: int | None = None
+    fixes: bool = True
+    trials: bool = True
     limit: int = 20
+
+    @property
+    def left_out(self) -> frozenset[TriggerKind]:
+        """The kinds of runs that are not listed."""
+        if not self.trials:
+            return TRIALS
+        return frozenset() if self.fixes else frozenset({TriggerKind.FIX})
 
 
 class Event(Value, frozen=True, kw_only=True):

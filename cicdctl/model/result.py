@@ -82,6 +82,7 @@ class StageResult(Value, frozen=True, kw_only=True):
     `manifest` is the digest of the blob that lists its artifacts (JSON of `Artifact`s, sorted by path):
     equal artifacts, equal manifest. None when it left none. `log` is the last attempt's (for a cached result
     the log of the run it came from), relative to the state folder; `log_digest` its blob, where there is one.
+    `inventory` is the blob with the ids of the tests that its JUnit reports name.
     `unhealthy`: its commands passed, and its health check did not.
     """
 
@@ -104,6 +105,7 @@ class StageResult(Value, frozen=True, kw_only=True):
     outputs: Mapping[str, str] = {}
     summary: str = ""
     tests: TestReport | None = None
+    inventory: str | None = None
     coverage: Coverage | None = None
     attempts: tuple[Attempt, ...] = ()
     log: str | None = None

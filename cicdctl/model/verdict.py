@@ -47,10 +47,12 @@ class TriggerKind(StrEnum):
     FIX = "fix"
     WORKFLOW = "workflow"
     ROLLBACK = "rollback"
+    BISECT = "bisect"
+    RANGE = "range"
 
 
 # Runs that try something: they say nothing of what their ref holds, and nobody is told that it is broken.
-TRIALS = frozenset({TriggerKind.PUSH})
+TRIALS = frozenset({TriggerKind.PUSH, TriggerKind.FIX, TriggerKind.BISECT, TriggerKind.RANGE})
 
 
 class Trust(StrEnum):

@@ -97,6 +97,7 @@ def queue_run(project: Project, request: RunRequest) -> Run:
     from cicdctl.runner.prepare import prepare
     from cicdctl.runner.recovery import recover_and_tell
 
+    project.configuration.require()
     recover_and_tell(project)
     prepared = prepare(project, request)
     check(project, prepared)

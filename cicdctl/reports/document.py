@@ -85,6 +85,8 @@ def every_field(value: Any) -> Any:
         return {str(name): every_field(part) for name, part in value.items()}
     if isinstance(value, list | tuple):
         return [every_field(part) for part in value]
+    if isinstance(value, frozenset):
+        return sorted(value)
     if isinstance(value, bytes):
         return quoted(value, limit=5000)
     return value

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from cicdctl.model import Run
-from cicdctl.python_api import CICDOrchestrator
 from cicdctl.project import Project
+from cicdctl.python_api import CICDOrchestrator
 from cicdctl.reports.document import run_fields
 from cicdctl.reports.output import print_document, print_lines, print_table
 from cicdctl.reports.text import quoted

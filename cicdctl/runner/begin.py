@@ -32,6 +32,7 @@ def begin(project: Project, request: RunRequest) -> Begun:
 
     Raises ConfigError, UsageError, GitError or StoreError, and then nothing is left behind.
     """
+    project.configuration.require()  # before the state is opened, whose place it may name
     recover_and_tell(project)
     prepared = prepare(project, request)
     secrets = check(project, prepared)

@@ -15,12 +15,19 @@ MAX_FILE = 1_000
 MAX_TEXT = 1_000_000
 
 
-def read_junit(files: Iterable[tuple[str, BinaryIO]], *, mask: Callable[[str], str] = str) -> TestReport:
+def read_junit(
+    files: Iterable[tuple[str, BinaryIO]],
+    *,
+    mask: Callable[[str], str] = str,
+    suites: dict[str, dict[str, set[str]]] | None = None,
+) -> TestReport:
     """Add up JUnit XML files, given as (name, file); texts go through `mask` before they are cut.
+
+    `suites` takes the ids of the cases by file and by `passed failed skipped`.
 
     Raises ValueError naming the file that is no JUnit report, or with which they are too large.
     """
-    budget, cases = Budget(), _Cases(mask)
+    budget, cases = Budget(), _Cases(mask, suites)
     for name, file in files:
         cases.name = name
         read_xml(name, read_pieces(name, file, budget), cases, budget)
@@ -36,13 +43,14 @@ def read_junit(files: Iterable[tuple[str, BinaryIO]], *, mask: Callable[[str], s
 class _Cases:
     """Counts the cases of all files; one case is held at a time."""
 
-    def __init__(self, mask: Callable[[str], str]) -> None:
+    def __init__(self, mask: Callable[[str], str], suites: dict[str, dict[str, set[str]]] | None) -> None:
         self.name = ""
         self.wants_text = self.is_done = False
         self.passed = self.failed = self.skipped = 0
         self.seconds = 0.0
         self.failures: list[TestFailure] = []
         self._mask = mask
+        self._suites = suites
         self._case: Mapping[str, str] | None = None
         self._depth = 0  # of the case
         self._problem: Mapping[str, str] | None = None
@@ -82,6 +90,7 @@ class _Cases:
         if self._case is None:
             return
         self.seconds += number(self._case.get("time"))
+        self._note_id("failed" if self._problem is not None else "skipped" if self._is_skipped else "passed")
         if self._problem is not None:
             self.failed += 1
             if len(self.failures) < MAX_FAILURES:
@@ -94,6 +103,18 @@ class _Cases:
         self._is_skipped = False
 
 
+    def _note_id(self, how: str) -> None:
+        if self._suites is None or self._case is None:
+            return
+        suite = self._suites.setdefault(self._mask(self.name)[:MAX_FILE], {})
+        suite.setdefault(how, set()).add(self._mask(_full_name(self._case))[:MAX_NAME])
+
+
+def _full_name(case: Mapping[str, str]) -> str:
+    name, owner = case.get("name", "?"), case.get("classname")
+    return f"{owner}.{name}" if owner else name
+
+
 def _failure(case: Mapping[str, str], problem: Mapping[str, str], text: str, mask: Callable[[str], str]) -> TestFailure:
     message = mask(problem.get("message") or text.strip().split("\n", 1)[0])[:MAX_MESSAGE]
     file, line = case.get("file"), case.get("line")
@@ -103,8 +124,7 @@ def _failure(case: Mapping[str, str], problem: Mapping[str, str], text: str, mas
     elif file is not None and place is not None and place[0].endswith(file):
         line = place[1]
     row = int(line) if line is not None and line.isascii() and line.isdigit() and len(line) < 9 else None
-    name, owner = case.get("name", "?"), case.get("classname")
-    full_name = mask(f"{owner}.{name}" if owner else name)[:MAX_NAME]
+    full_name = mask(_full_name(case))[:MAX_NAME]
     shown_file = None if file is None else mask(file)[:MAX_FILE]
     return TestFailure(name=full_name, file=shown_file, line=row, message=message)
 

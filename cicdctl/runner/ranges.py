@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from msgspec.structs import replace
 
 from cicdctl.errors import UsageError
-from cicdctl.model import Run
+from cicdctl.model import Run, TriggerKind
 from cicdctl.project import Project
 from cicdctl.runner.begin import check, record
 from cicdctl.runner.detach import runner_argv
@@ -28,13 +28,14 @@ def run_range(project: Project, request: RunRequest) -> Iterator[Run]:
     """
     from cicdctl.process import own_environ, run_children
 
+    project.configuration.require()
     recover_and_tell(project)
     commits = project.repository.commits_between(request.revision)
     if not commits:
         raise UsageError(f'the range "{request.revision}" holds no commit')
     at_once = request.jobs or count_jobs(project)
     ref = find_ref(project.repository, request.revision.rpartition("..")[2] or "HEAD")
-    each = replace(request, ref=ref, jobs=max(1, at_once // len(commits)))
+    each = replace(request, trigger=TriggerKind.RANGE, ref=ref, jobs=max(1, at_once // len(commits)))
     prepared = [prepare(project, replace(each, revision=commit.oid)) for commit in commits]
     refuse_deploys(prepared)
     for one in prepared:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -15,20 +16,28 @@ from cicdctl.runner.places import open_plain
 MAX_FILES = 2_000
 
 
+Suites = dict[str, dict[str, set[str]]]
+
+
 def read_reports(
     reports: Reports, worktree: Path, *, mask: Callable[[str], str], warnings: list[str]
-) -> tuple[TestReport | None, Coverage | None]:
-    """Return what the tests and the coverage files say, each None when there is no file or one cannot be read."""
+) -> tuple[TestReport | None, Coverage | None, Suites]:
+    """Return what the tests and the coverage files say, each None when there is no file or one cannot be read.
+
+    The last value has the ids of the tests by file and by `passed failed skipped`.
+    """
     tests = coverage = None
+    suites: Suites = {}
     if reports.junit:
         from cicdctl.runner.junit_report import read_junit
 
-        tests = _read(lambda files: read_junit(files, mask=mask), "junit", worktree, reports.junit, warnings)
+        read = partial(read_junit, mask=mask, suites=suites)
+        tests = _read(read, "junit", worktree, reports.junit, warnings)
     if reports.coverage:
         from cicdctl.runner.coverage_report import read_coverage
 
         coverage = _read(read_coverage, "coverage", worktree, reports.coverage, warnings)
-    return tests, coverage
+    return tests, coverage, suites if tests is not None else {}
 
 
 def _read(read: Callable[..., Any], kind: str, worktree: Path, globs: tuple[str, ...], warnings: list[str]) -> Any:

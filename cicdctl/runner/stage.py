@@ -6,15 +6,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
 from msgspec.structs import replace
 
-from cicdctl.errors import CicdError, describe
+from cicdctl.errors import CicdError, StoreError, describe
 from cicdctl.git import Slot, WorktreePool, compile_globs
 from cicdctl.model import Artifact, LostArtifacts, StageRequest, StageResult, Value, Verdict
 from cicdctl.process import Control, Sandbox
 from cicdctl.runner.attempt import Outcome, Sink, Site, home_of, masking, run_attempt
 from cicdctl.runner.places import Scratch, Workplace
-from cicdctl.runner.report_files import find_matching, read_reports
+from cicdctl.runner.report_files import Suites, find_matching, read_reports
 from cicdctl.runner.sandboxes import needs_sandbox, sandbox_of
 from cicdctl.store import BlobStore
 from cicdctl.store.dependency_cache import DependencyCaches
@@ -136,7 +137,7 @@ def _conclude(bench: Bench, request: StageRequest, worktree: Path, outcome: Outc
     stage, attempt = request.planned.stage, outcome.attempt
     verdict, reason, exit_code = attempt.verdict, attempt.reason, attempt.exit_code
     warnings: list[str] = []
-    tests, coverage = read_reports(stage.reports, worktree, mask=masking(request.secrets), warnings=warnings)
+    tests, coverage, suites = read_reports(stage.reports, worktree, mask=masking(request.secrets), warnings=warnings)
     manifest, count, size = None, 0, 0
     if verdict is Verdict.PASSED:
         if reason is not None:
@@ -168,9 +169,28 @@ def _conclude(bench: Bench, request: StageRequest, worktree: Path, outcome: Outc
         outputs=outcome.outputs,
         summary=outcome.summary,
         tests=tests,
+        inventory=_keep_inventory(bench, suites, warnings),
         coverage=coverage,
         warnings=tuple(map(masking(request.secrets), warnings)),
     )
+
+
+def _keep_inventory(bench: Bench, suites: Suites, warnings: list[str]) -> str | None:
+    """Store which tests ran; a fix that runs fewer of them is none."""
+    if not suites:
+        return None
+    document = {
+        name: {
+            **{how: sorted(ids) for how, ids in suite.items()},
+            "executed": sorted(suite.get("passed", set()) | suite.get("failed", set())),
+        }
+        for name, suite in sorted(suites.items())
+    }
+    try:
+        return bench.blobs.add_bytes(msgspec.json.encode(document))
+    except StoreError as error:
+        warnings.append(f"the names of the tests are not kept: {error.message}")
+        return None
 
 
 def _missing_globs(worktree: Path, globs: tuple[str, ...]) -> list[str]:

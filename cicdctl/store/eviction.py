@@ -230,6 +230,8 @@ def _entry_unit(
             entry, digest = cache.decode(name, value)
             log, expired = entry.log_digest, cache.is_expired(entry, now)
             blobs.update(one for one in (digest, log) if one)
+            if entry.result.inventory is not None:
+                blobs.add(entry.result.inventory)
             if entry.result.manifest is not None:
                 blobs |= {entry.result.manifest} | _members(cache.blobs, entry.result.manifest, manifests)
     except (BadRow, MissingBlob):

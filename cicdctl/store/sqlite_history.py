@@ -8,10 +8,12 @@ from collections.abc import Collection
 import msgspec
 
 from cicdctl.model import Attempt, Run, StageResult
+from cicdctl.model.verdict import TRIALS
 from cicdctl.store.database import Database
 from cicdctl.store.documents import clean, decode
 from cicdctl.store.state import GreenFloor
 
+TRIGGER = "json_extract(document, '$.trigger')"
 _RECENT_RUNS = 1000
 _BATCH = 1000
 _BATCH_PAUSE_S = 0.01
@@ -61,9 +63,10 @@ def latest_per_pipeline(database: Database, limit: int) -> dict[str, list[Run]]:
     rows = database.query(
         _PIPELINES
         + """SELECT run.id, run.document FROM hop CROSS JOIN run
-             WHERE run.id IN (SELECT id FROM run WHERE pipeline = hop.name ORDER BY id DESC LIMIT ?)
+             WHERE run.id IN (SELECT id FROM run WHERE pipeline = hop.name AND """
+        + f"""{TRIGGER} NOT IN ({", ".join("?" * len(TRIALS))}) ORDER BY id DESC LIMIT ?)
              ORDER BY hop.name, run.id DESC""",
-        (max(0, limit),),
+        (*sorted(TRIALS), max(0, limit)),
     )
     found: dict[str, list[Run]] = {}
     for number, document in rows:
@@ -77,8 +80,8 @@ def green_floor(database: Database) -> GreenFloor:
     with database.snapshot() as connection:
         numbers = connection.execute(
             _PIPELINES
-            + """SELECT (SELECT id FROM run WHERE pipeline = hop.name AND verdict = 'passed' ORDER BY id DESC LIMIT 1)
-                 AS newest FROM hop WHERE newest IS NOT NULL
+            + f"""SELECT (SELECT id FROM run WHERE pipeline = hop.name AND verdict = 'passed' AND {TRIGGER} <> 'fix'
+                         ORDER BY id DESC LIMIT 1) AS newest FROM hop WHERE newest IS NOT NULL
                  UNION SELECT id FROM run WHERE state <> 'done'"""
         ).fetchall()
         documents = [

@@ -213,6 +213,9 @@ def _conditions(wanted: RunFilter) -> tuple[list[str], list[str | int]]:
             values.append(clean(value))
     if wanted.active is not None:
         conditions.append("state <> 'done'" if wanted.active else "state = 'done'")
+    if wanted.left_out:
+        conditions.append(f"{sqlite_history.TRIGGER} NOT IN ({', '.join('?' * len(wanted.left_out))})")
+        values += sorted(wanted.left_out)
     if wanted.before is not None:
         conditions.append("id < ?")
         values.append(wanted.before)

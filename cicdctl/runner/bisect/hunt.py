@@ -10,7 +10,7 @@ from contextlib import closing
 from msgspec.structs import replace
 
 from cicdctl.errors import ConfigError, UsageError
-from cicdctl.model import RunSummary
+from cicdctl.model import RunSummary, TriggerKind
 from cicdctl.project import Project
 from cicdctl.runner.begin import check
 from cicdctl.runner.bisect.paths import list_paths
@@ -57,6 +57,7 @@ def find_culprit(project: Project, request: BisectRequest, tell: Callable[[Event
         only=(request.stage,),
         jobs=max(1, count_jobs(project) // at_once),
         no_cache=request.no_cache,
+        trigger=TriggerKind.BISECT,
     )
     prepared = prepare(project, each)
     refuse_deploys((prepared,))

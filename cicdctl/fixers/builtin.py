@@ -1,0 +1,22 @@
+"""The fixers that come with cicdctl, provided through the same hook as anybody's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from cicdctl.fixers.command import kinds_for
+from cicdctl.hookspecs import hookimpl
+from cicdctl.kinds import FixerKind
+from cicdctl.project import Project
+
+
+class BuiltinFixers:
+    """A plugin for one project: commands run in its sandbox, with its environment."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+
+    @hookimpl
+    def cicdctl_fixers(self) -> Iterable[FixerKind]:
+        """Provide the fixers of cicdctl itself."""
+        return tuple(kinds_for(self._project))

@@ -1,0 +1,160 @@
+"""Which files a fix may change: none outside the worktree, none of git's, and none of those that judge it."""
+
+# ruff: noqa: E501 (a pattern is read as one line)
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import stat
+import unicodedata
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from cicdctl.git import compile_globs
+from cicdctl.git.names import check_name
+from cicdctl.model.fixing import EditRefused
+
+TESTS = (
+    "tests/**", "test/**", "**/test_*.py", "**/*_test.*", "**/*.spec.*", "**/*.test.*", "**/__snapshots__/**",
+    "**/conftest.py", "**/testdata/**", "**/__tests__/**",
+)  # fmt: skip
+PIPELINES = (
+    ".github/**", ".gitlab-ci.yml", ".circleci/**", "Jenkinsfile", "azure-pipelines.yml", ".buildkite/**", ".husky/**",
+    ".pre-commit-config.yaml", ".cicd*", ".cicdctl/**", ".git*", "tox.ini", "noxfile.py", "Makefile",
+)  # fmt: skip
+LOCKS = (
+    "**/*.lock", "**/package-lock.json", "**/pnpm-lock.yaml", "**/go.sum", "**/Cargo.lock", "**/npm-shrinkwrap.json",
+)  # fmt: skip
+MANIFESTS = (
+    "**/package.json", "**/pyproject.toml", "**/setup.*", "**/requirements*.txt", "**/go.mod", "**/Cargo.toml",
+    "**/CODEOWNERS", "**/LICENSE*", "**/.env*", "**/Gemfile", "**/pom.xml", "**/build.gradle*",
+)  # fmt: skip
+SETTINGS = (
+    "**/pytest.ini", "**/.coveragerc", "**/mypy.ini", "**/ruff.toml", "**/.ruff.toml", "**/.eslintrc*", "**/eslint.config.*",
+    "**/tsconfig*.json", "**/jest.config.*", "**/vitest.config.*", "**/.flake8", "**/.pylintrc",
+)  # fmt: skip
+AGENTS = (
+    "**/CLAUDE.md", "**/AGENTS.md", ".claude/**", ".cursor/**", ".github/copilot-instructions.md", "**/.mcp.json",
+)  # fmt: skip
+SECRETS = (
+    "**/.env*", "**/*.pem", "**/id_*", "**/*.p12", "**/*.kdbx", "**/.netrc", "**/.npmrc", "**/.pypirc",
+    "**/*credentials*",
+)  # fmt: skip
+# What no list of the operator lifts: whoever writes here writes the rules.
+_NEVER = (".git*", ".cicd*", ".cicdctl/**")
+
+MOST_PATH_BYTES = 1024
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
+class PathRules:
+    """Judges paths relative to a worktree. `worktree` None judges names only; `allowed` lifts protection."""
+
+    def __init__(
+        self,
+        worktree: Path | None,
+        *,
+        protected: Sequence[str] = (),
+        allowed: Sequence[str] = (),
+        scripts: Iterable[str] = (),
+    ) -> None:
+        self._worktree = worktree
+        self._kinds = tuple(
+            (name, compile_globs(tuple(glob.lower() for glob in globs)))
+            for name, globs in (
+                ("test-files", TESTS),
+                ("pipeline", PIPELINES),
+                ("dependencies", (*LOCKS, *MANIFESTS)),
+                ("thresholds", SETTINGS),
+                ("agent-rules", AGENTS),
+                ("secret-file", SECRETS),
+                ("protected", tuple(protected)),
+            )
+            if globs
+        )
+        self._never = compile_globs(_NEVER)
+        self._allowed = compile_globs(tuple(glob.lower() for glob in allowed)) if allowed else None
+        self._scripts = frozenset(script.lower() for script in scripts)
+
+    def may_write(self, path: str) -> None:
+        """Raise EditRefused for a path that is hostile, protected, or leads through a link."""
+        problem = self.why_hostile(path) or self._why_unfit(path)
+        if problem is None:
+            kind = self.why_protected(path)
+            problem = None if kind is None else f"{kind}: files like this are protected"
+        if problem is not None:
+            raise EditRefused(problem)
+
+    def why_hostile(self, path: str) -> str | None:
+        """Say what is wrong with a path as a name; None when nothing is."""
+        if not path or len(os.fsencode(_plain(path))) > MOST_PATH_BYTES:
+            return "path: it is empty or too long"
+        if path.startswith("/") or "\\" in path or path.startswith("~") or re.match(r"[A-Za-z]:", path):
+            return "path: it has to be relative, with / between its parts"
+        if _CONTROL.search(path) or any(unicodedata.category(letter) in ("Cf", "Cs") for letter in path):
+            return "path: it has characters that nobody sees"
+        for part in path.split("/"):
+            if part in ("", ".", ".."):
+                return "path: it has empty parts or dots"
+            if check_name(os.fsencode(_plain(part)), 0o100644) or part.rstrip(" .").lower() == ".git":
+                return "path: it is git's"
+            if part != part.rstrip(" ."):
+                return "path: a part ends in a dot or a blank"
+            if part.lower().startswith("git~"):
+                return "path: it is git's"
+        return None
+
+    def why_protected(self, path: str) -> str | None:
+        """Say which rule protects a path; None when it may be changed."""
+        name = os.fsencode(_plain(path).lower())
+        if self._never(name):
+            return "pipeline"
+        if self._allowed is not None and self._allowed(name):
+            return None
+        if _plain(path).lower() in self._scripts:
+            return "pipeline"
+        return next((kind for kind, globs in self._kinds if globs(name)), None)
+
+    def _why_unfit(self, path: str) -> str | None:
+        if self._worktree is None:
+            return None
+        current = self._worktree
+        parts = path.split("/")
+        for number, part in enumerate(parts):
+            current = current / part
+            try:
+                mode = current.lstat().st_mode
+            except (FileNotFoundError, NotADirectoryError):
+                return None
+            except OSError:
+                return "path: it cannot be looked at"
+            is_last = number == len(parts) - 1
+            if stat.S_ISLNK(mode):
+                return "path: it leads through a link"
+            if is_last and not stat.S_ISREG(mode):
+                return "path: it is no regular file"
+            if not is_last and not stat.S_ISDIR(mode):
+                return "path: a file is in its way"
+        return None
+
+
+def started_scripts(commands: Iterable[str], paths: Iterable[str]) -> frozenset[str]:
+    """Return the files of a tree that commands start: they judge, so they are not to be repaired."""
+    known = {path.lower(): path for path in paths}
+    found = set()
+    for command in commands:
+        try:
+            words = shlex.split(command, comments=True)
+        except ValueError:
+            words = command.split()
+        for word in words:
+            plain = word.removeprefix("./").strip(";&|()").lower()
+            if plain in known:
+                found.add(known[plain])
+    return frozenset(found)
+
+
+def _plain(path: str) -> str:
+    return unicodedata.normalize("NFC", path)

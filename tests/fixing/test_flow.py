@@ -1,0 +1,238 @@
+"""From a red run to an offered commit, and into the branch and back: with a command, so without any key."""
+
+from __future__ import annotations
+
+import json
+import re
+
+
+def state_of(project) -> dict[str, str]:
+    """Everything of the user's that no fix may touch, as bytes."""
+    config = (project.path / ".git" / "config").read_bytes()
+    index = project.git("ls-files", "--stage")
+    files = {
+        str(path.relative_to(project.path)): path.read_bytes()
+        for path in sorted(project.path.rglob("*"))
+        if path.is_file() and ".git" not in path.relative_to(project.path).parts
+    }
+    return {
+        "head": (project.path / ".git" / "HEAD").read_text(),
+        "tip": project.git("rev-parse", "HEAD"),
+        "index": index,
+        "config": config.hex(),
+        "stash": project.git("stash", "list"),
+        "files": repr(files),
+    }
+
+
+def test_run_offers_a_verified_fix(broken):
+    """`run` stays red; the fix is a commit of its own with trailers, and nothing of the user's has changed."""
+    project = broken()
+    before = state_of(project)
+
+    run = project.cicdctl("run", "build", "HEAD").fails(1)
+
+    assert "fix ready  cicdctl/fix/1-lint   1 file, +1 -1" in run.stderr + run.stdout
+    assert state_of(project) == before
+    message = project.git("log", "-1", "--format=%an <%ae>%n%B", "cicdctl/fix/1-lint")
+    assert message.startswith("cicdctl fix <cicdctl@localhost>\nfix(lint): ")
+    assert "Cicdctl-Run: 1\nCicdctl-Stage: lint\n" in message
+    assert re.search(r"^Cicdctl-Verified: lint unit; ", message, re.MULTILINE)
+    assert re.search(r"^Cicdctl-Proof: sha256:[0-9a-f]{64}$", message, re.MULTILINE)
+    assert project.git("diff", "--name-only", "HEAD", "cicdctl/fix/1-lint") == "src/app.py"
+    assert project.git("rev-parse", "cicdctl/fix/1-lint^") == before["tip"]
+
+
+def test_apply_and_undo(broken):
+    """Applied it is the tip of the branch; undone everything is as before."""
+    project = broken()
+    project.cicdctl("run", "build", "HEAD").fails(1)
+    before = state_of(project)
+
+    project.cicdctl("fix", "apply", "1").passes()
+    assert project.git("rev-parse", "HEAD") == project.git("rev-parse", "cicdctl/fix/1-lint")
+    assert "\t" not in (project.path / "src/app.py").read_text()
+    project.cicdctl("run", "build", "HEAD").passes()
+    project.cicdctl("fix", "apply", "1").fails(2)
+
+    project.cicdctl("fix", "undo", "1").passes()
+    assert state_of(project) == before
+    assert "is not applied" in project.cicdctl("fix", "undo", "1").fails(2).stderr
+
+
+def test_apply_refuses_after_the_head_moved_into_conflict(broken):
+    """A conflict leaves branch and files as they were."""
+    project = broken()
+    project.cicdctl("run", "build", "HEAD").fails(1)
+    project.write("src/app.py", "def double(n):\n\treturn n + n\n")
+    project.commit("another way")
+    before = state_of(project)
+
+    assert "cherry-pick failed" in project.cicdctl("fix", "apply", "1").fails(3).stderr
+    assert state_of(project) == before
+
+
+def test_apply_elsewhere(broken, tmp_path):
+    """To a branch that is not checked out, as a patch, or to the files only."""
+    project = broken()
+    project.cicdctl("run", "build", "HEAD").fails(1)
+    project.cicdctl("fix", "apply", "1", "--branch", "fixed").passes()
+    assert project.git("rev-parse", "fixed") == project.git("rev-parse", "cicdctl/fix/1-lint")
+    project.cicdctl("fix", "undo", "1").passes()
+
+    patch = tmp_path / "fix.patch"
+    project.cicdctl("fix", "apply", "1", "--patch", str(patch)).passes()
+    project.git("apply", "--check", str(patch))
+    assert project.cicdctl("fix", "diff", "1").passes().stdout == patch.read_text()
+    assert "exists" in project.cicdctl("fix", "apply", "1", "--patch", str(patch)).fails(2).stderr
+
+    tip = project.git("rev-parse", "HEAD")
+    project.cicdctl("fix", "apply", "1", "--no-commit").passes()
+    assert project.git("rev-parse", "HEAD") == tip
+    assert project.git("diff", "--cached", "--name-only") == "src/app.py"
+
+
+def test_fix_of_a_snapshot_edits_only_its_files(broken):
+    """The working tree's own changes are fixed in place, never its index; and not after they changed again."""
+    project = broken()
+    project.write("src/app.py", "def double(n):\n\treturn n + n\n")
+    project.write("src/new.py", "# untracked\n")
+    project.cicdctl("run", "build").fails(1)
+    index = project.git("ls-files", "--stage")
+
+    project.cicdctl("fix", "apply", "1").passes()
+    assert (project.path / "src/app.py").read_text() == "def double(n):\n    return n + n\n"
+    assert project.git("ls-files", "--stage") == index
+    project.cicdctl("fix", "undo", "1").passes()
+    assert (project.path / "src/app.py").read_text() == "def double(n):\n\treturn n + n\n"
+
+    project.write("src/app.py", "def double(n):\n\treturn n * 2\n")
+    assert '"src/app.py" has changed since' in project.cicdctl("fix", "apply", "1").fails(2).stderr
+
+
+def test_exit_codes_and_documents(broken):
+    """Each answer has its status: no run, no failure, a number that is none, a fix that is there already."""
+    project = broken()
+    assert "no run has failed" in project.cicdctl("fix").fails(2).stderr
+    assert "there is no run #7" in project.cicdctl("fix", "7").fails(3).stderr
+    assert '"seven" is no run' in project.cicdctl("fix", "seven").fails(2).stderr
+    project.cicdctl("run", "build", "HEAD", "--no-fix").fails(1)
+    assert "did not fail" in project.cicdctl("fix", "1/unit").fails(2).stderr
+    assert 'no stage "lnt", did you mean "lint"?' in project.cicdctl("fix", "1/lnt").fails(2).stderr
+
+    forecast = json.loads(project.cicdctl("fix", "1", "--dry-run", "--json").passes().stdout)
+    assert forecast["refusal"] is None
+    assert [one["fixer"] for one in forecast["asked"] if one["answer"] != "no"] == ["untab"]
+    assert project.git("branch", "--list", "cicdctl/*") == ""
+
+    document = json.loads(project.cicdctl("fix", "1", "--json").passes().stdout)
+    assert document["outcome"] == "fixed"
+    assert document["id"] == "1/lint"
+    again = json.loads(project.cicdctl("fix", "1", "--json").passes().stdout)
+    assert again["commit"] == document["commit"]
+    listed = json.loads(project.cicdctl("fix", "list", "--json").passes().stdout)
+    assert [one["id"] for one in listed["fixes"]] == ["1/lint"]
+    shown = json.loads(project.cicdctl("fix", "show", "1", "--json").passes().stdout)
+    states = [event["kind"] for event in shown["events"] if event["kind"] != "told"]
+    assert states == [
+        "captured",
+        "triaged",
+        "flake_check",
+        "planned",
+        "prepared",
+        "applying",
+        "guarded",
+        "staged",
+        "verifying",
+        "committed",
+        "published",
+        "done",
+    ]
+
+
+def test_reject_is_remembered(broken):
+    """The branch goes, the same failure gets no second offer, and `--again` insists."""
+    project = broken()
+    project.cicdctl("run", "build", "HEAD").fails(1)
+    project.cicdctl("fix", "reject", "1", "--reason", "we like tabs").passes()
+    assert project.git("branch", "--list", "cicdctl/*") == ""
+    project.git("commit", "--allow-empty", "-qm", "more")
+
+    run = project.cicdctl("run", "build", "HEAD").fails(1)
+    assert "was rejected: we like tabs" in run.stderr + run.stdout
+    assert "was rejected" in project.cicdctl("fix", "apply", "1").fails(2).stderr
+
+
+def test_proof_is_checked(broken):
+    """Every digest holds; a commit whose tree was changed does not keep its proof."""
+    project = broken()
+    project.cicdctl("run", "build", "HEAD").fails(1)
+    assert "FAILS" not in project.cicdctl("fix", "verify-proof", "cicdctl/fix/1-lint").passes().stdout
+
+    project.git("checkout", "-q", "cicdctl/fix/1-lint")
+    project.write("src/app.py", "import os\n")
+    project.git("commit", "-qa", "--amend", "--no-edit")
+    forged = project.cicdctl("fix", "verify-proof", "HEAD").fails(1).stdout
+    assert "FAILS  the commit has the tree that was verified" in forged
+    assert "is no fix of cicdctl" in project.cicdctl("fix", "verify-proof", "HEAD^").fails(2).stderr
+
+
+def test_flaky_failure_is_not_fixed(broken, tmp_path):
+    """What passes when it runs again gets no patch, whatever the fixer would have changed."""
+    flag = tmp_path / "ran"
+    config = f"[pipelines.build.stages.lint]\nrun = 'test -e {flag} || {{ touch {flag}; false; }}'\n"
+    project = broken(config=config)
+    project.cicdctl("run", "build", "HEAD").fails(1)
+    assert "passed when it ran again" in project.cicdctl("fix", "show", "1").passes().stdout
+    assert project.git("branch", "--list", "cicdctl/*") == ""
+    project.cicdctl("fix", "1").fails(4)
+
+
+def test_fix_of_a_fix_is_refused(broken):
+    """A head that is a fix itself, or a branch of fixes, starts no loop."""
+    project = broken()
+    project.cicdctl("run", "build", "HEAD").fails(1)
+    project.cicdctl("fix", "apply", "1").passes()
+    project.write("src/app.py", "def double(n):\n\treturn n\n")
+    project.git("commit", "-qa", "--amend", "--no-edit")
+    run = project.cicdctl("run", "build", "HEAD").fails(1)
+    assert "is a fix itself" in run.stderr + run.stdout
+
+
+def test_breaking_another_stage_is_no_fix(broken):
+    """A patch that repairs the stage and breaks another one is not offered."""
+    spoil = """
+[fixers.untab]
+run = "printf 'def double(n): return 5' > src/app.py"
+stages = ["lint"]
+paths = ["src/**"]
+"""
+    project = broken(fixer=spoil)
+    run = project.cicdctl("run", "build", "HEAD").fails(1)
+    assert "another stage fails: unit" in run.stderr + run.stdout
+    assert project.git("branch", "--list", "cicdctl/*") == ""
+    project.cicdctl("fix", "1").fails(1)
+
+
+def test_runs_of_fixes_stay_out_of_the_way(broken):
+    """They are runs like others, seen with --all, and never decide how a branch stands."""
+    project = broken()
+    project.cicdctl("run", "build", "HEAD").fails(1)
+    plain = json.loads(project.cicdctl("history", "--json").passes().stdout)
+    assert [run["number"] for run in plain["runs"]] == [1]
+    everything = json.loads(project.cicdctl("history", "--all", "--json").passes().stdout)
+    assert {run["trigger"] for run in everything["runs"]} == {"manual", "fix"}
+    assert all(run["parent"] == 1 for run in everything["runs"] if run["trigger"] == "fix")
+    status = json.loads(project.cicdctl("status", "--json").passes().stdout)
+    assert "failed" in json.dumps(status)
+    assert '"trigger": "fix"' not in json.dumps(status)
+
+
+def test_nothing_is_left_behind(broken):
+    """No worktree of git, no pin, no process, no lock file that matters."""
+    project = broken()
+    project.cicdctl("run", "build", "HEAD").fails(1)
+    project.cicdctl("status").passes()
+    refs = project.git("for-each-ref", "--format=%(refname)").splitlines()
+    assert [ref for ref in refs if ref.startswith("refs/cicd/keep/")] == []
+    assert len(project.git("worktree", "list", "--porcelain").split("\n\n")) <= 1

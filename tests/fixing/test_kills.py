@@ -1,0 +1,30 @@
+"""`kill -9` in every state of a fix: the next command goes on, and there is one commit in the end."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from cicdctl.model.fixing import FixState
+
+STATES = [state.value for state in FixState if state not in (FixState.CAPTURED,)]
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_killed_in_each_state(broken, state):
+    """Whatever was going on is done again or taken over; the offer is there once, and nothing else is left."""
+    project = broken()
+    project.cicdctl("run", "build", "HEAD", "--no-fix").fails(1)
+    folder = project.path / ".git" / "cicdctl"
+    (folder / "failpoints-allowed").touch()
+
+    project.cicdctl("fix", "1", env={"CICDCTL_FAILPOINT": f"fix-{state}"}).fails(137)
+    document = json.loads(project.cicdctl("fix", "1", "--json").passes().stdout)
+
+    assert document["outcome"] == "fixed"
+    branches = project.git("for-each-ref", "--format=%(refname)", "refs/heads/cicdctl").splitlines()
+    assert branches == ["refs/heads/cicdctl/fix/1-lint"]
+    assert project.git("rev-parse", branches[0]) == document["commit"]
+    assert len(json.loads(project.cicdctl("fix", "list", "--json").passes().stdout)["fixes"]) == 1
+    assert project.git("status", "--porcelain") == ""
