@@ -61,10 +61,10 @@ def redis_project(make_project, server: RedisServer, clean_env: dict[str, str], 
     clean_env["PYTHONPATH"] = os.pathsep.join(path)
 
     def make(pipelines: str, more: str = ""):
-        persistence = (
-            '[orchestrator.persistence]\nenabled = true\nbackend = "redis"\n'
-            f'redis = {{ host = "localhost", port = {server.port}, db = 0 }}\n'
-        )
-        return make_project(config=persistence + more + pipelines)
+        # What the documentation says is what is tested.
+        page = (SOURCE.parents[2] / "docs" / "persistence.md").read_text()
+        persistence = page.partition("```toml\n")[2].partition("```")[0]
+        assert "port = 6379" in persistence
+        return make_project(config=persistence.replace("6379", str(server.port)) + more + pipelines)
 
     return make

@@ -143,7 +143,7 @@ def test_without_the_plugin_it_says_what_to_install(make_project):
 
 
 def test_a_wrong_option_is_named(redis_project):
-    project = redis_project(BUILD, "options = { start_chekc = false }\n")
+    project = redis_project(BUILD, "[orchestrator.persistence.options]\nstart_chekc = false\n")
     told = project.cicdctl("history").fails(2)
     assert 'orchestrator.persistence.options.start_chekc: "redis" has no such option' in told.stderr
 

@@ -36,9 +36,11 @@ def explained(server: str) -> Iterator[None]:
             f"{server} cannot be reached: {error}",
             hint="start it, or see host and port in [orchestrator.persistence.redis]",
         ) from error
-    except exceptions.OutOfMemoryError as error:
-        raise StoreError(f"{server} is full: {error}", hint="raise its maxmemory") from error
-    except exceptions.ReadOnlyError as error:
-        raise StoreError(f"{server} is a replica and takes no writes", hint="name the primary") from error
     except exceptions.RedisError as error:
+        # Before version 7 what stops a script arrives as words only.
+        words = str(error)
+        if isinstance(error, exceptions.OutOfMemoryError) or "OOM command" in words:
+            raise StoreError(f"{server} is full: {error}", hint="raise its maxmemory") from error
+        if isinstance(error, exceptions.ReadOnlyError) or "READONLY" in words:
+            raise StoreError(f"{server} is a replica and takes no writes", hint="name the primary") from error
         raise StoreError(f"{server} cannot be used: {error}", hint="Redis 6.2 or newer is needed") from error
