@@ -144,6 +144,17 @@ def test_a_torn_line_was_never_acknowledged(open_redis, server, a_run):
     assert kinds(open_redis()) == ["run_created", "whole"]
 
 
+def test_a_damaged_journal_blocks_nothing(open_redis, server, a_run):
+    """It is kept for people to look at; the run is closed by whoever finds its lock free."""
+    state = open_redis()
+    state.begin(a_run)
+    folder = server.folder.parent / "state" / "redis-journal"
+    folder.mkdir(exist_ok=True)
+    (folder / "1.jsonl").write_text("rubbish\n")
+    assert kinds(open_redis()) == ["run_created"]
+    assert [path.name.partition("-")[0] for path in folder.iterdir() if path.name != "lock"] == ["1.refused"]
+
+
 def test_a_frozen_server_is_told_and_comes_back(open_redis, server, a_run):
     """The run's own process waits once, then goes on without it."""
     state = open_redis()

@@ -91,7 +91,10 @@ class Journal:
             raise StoreError(f"'{path}' cannot be written: {error.strerror}") from error
 
     def batches(self, run: int) -> list[Batch]:
-        """Read what waits, oldest first; a last line that was cut off by a crash was never acknowledged."""
+        """Read what waits, oldest first; a last line that was cut off by a crash was never acknowledged.
+
+        ValueError when it is damaged otherwise.
+        """
         try:
             lines = self._path(run).read_bytes().split(b"\n")[:-1]
         except FileNotFoundError:
@@ -104,7 +107,7 @@ class Journal:
 
     def set_aside(self, run: int) -> Path:
         """Keep what cannot be told for people to look at, and return where."""
-        aside = self._folder / f"{run}.refused-{int(time.time())}"
+        aside = self._folder / f"{run}.refused-{time.time_ns()}"
         self._path(run).replace(aside)
         return aside
 
@@ -126,7 +129,7 @@ def _read(line: bytes, run: int) -> Batch:
         changes = tuple(msgspec.convert(value, _KINDS[kind]) for kind, value in row["changes"])
         return Batch(id=row["id"], epoch=row["epoch"], changes=changes)
     except (ValueError, KeyError, TypeError) as error:
-        raise StoreError(f"the journal of run #{run} is damaged: {error}") from error
+        raise ValueError(f"the journal of run #{run} is damaged: {error}") from error
 
 
 def advance(summary: RunSummary, changes: Sequence[Change]) -> RunSummary:

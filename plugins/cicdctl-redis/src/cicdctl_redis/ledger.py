@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import random
 import threading
@@ -110,12 +111,14 @@ class Transaction:
 class Ledger:
     """The keys of one repository on one server. Safe from any thread; nothing is sent before the first question."""
 
-    def __init__(self, options: RedisOptions, places: Places, repository: str) -> None:
+    def __init__(self, options: RedisOptions, places: Places) -> None:
         self.server = name_of(options)
         self.settle: Callable[[], object] = lambda: None
         self.stamp = places.state / STAMP
         self._folder: Path = places.state
         self._options = options
+        # The id of the repository, as cicdctl tells it everywhere.
+        repository = hashlib.sha256(os.fsencode(os.path.realpath(places.git_dir))).hexdigest()[:16]
         self._prefix = f"cicdctl:{{{repository}}}:"
         self._client = connect(options)
         self._script = self._client.register_script(_COMMIT)

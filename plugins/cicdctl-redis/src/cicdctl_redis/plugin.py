@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from cicdctl.plugin_api import Places, StateStoreKind, Value, hookimpl
 
 if TYPE_CHECKING:
-    from cicdctl_redis.state import RedisState
+    from cicdctl.plugin_api import StateStore
 
 
 class RedisOptions(Value, frozen=True, kw_only=True):
@@ -25,7 +25,7 @@ class RedisOptions(Value, frozen=True, kw_only=True):
     start_check: bool = True
 
 
-def open_redis(options: RedisOptions, places: Places) -> RedisState:
+def open_redis(options: RedisOptions, places: Places) -> StateStore:
     """Open the state of a repository; the server is first asked when something is read or written."""
     # 0.1 s to import: only where runs are kept in Redis.
     from cicdctl_redis.state import RedisState

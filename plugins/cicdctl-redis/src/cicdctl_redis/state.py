@@ -41,13 +41,9 @@ class RedisState:
     A run goes on that way, with its epoch, while the server is away; whoever comes next on this host tells it.
     """
 
-    def __init__(self, options: RedisOptions, places: Places, *, repository: str | None = None) -> None:
-        import hashlib
-        import os
-
-        name = repository or hashlib.sha256(os.fsencode(os.path.realpath(places.git_dir))).hexdigest()[:16]
+    def __init__(self, options: RedisOptions, places: Places) -> None:
         self.tells = False
-        self._ledger = Ledger(options, places, name)
+        self._ledger = Ledger(options, places)
         self._ledger.settle = self._tell_all
         self._journal = Journal(places.state)
         self._own: dict[int, RunSummary] = {}
@@ -125,12 +121,10 @@ class RedisState:
 
     def _tell(self, run: int) -> None:
         with self._journal.held():
-            batches = self._journal.batches(run)
-            if not batches:
-                return
             last = self._ledger.send(("HGET", self._ledger.key("run", run), "batch"))[0]
-            told = [place for place, batch in enumerate(batches) if batch.id == last]
             try:
+                batches = self._journal.batches(run)
+                told = [place for place, batch in enumerate(batches) if batch.id == last]
                 for batch in batches[told[0] + 1 if told else 0 :]:
                     self._apply(batch, run)
             except (StaleRunner, ValueError) as error:
