@@ -38,6 +38,7 @@ class Project:
         self.mask: Callable[[str], str] = str  # takes the secrets of a run out of whatever is told
         self._told: set[str] = set()
         self.may_start_sender = True  # false in the process that sends
+        self.serves_queue = False  # true in runners that the queue, or nobody in the foreground, waits for
         self._temporary: TemporaryDirectory[str] | None = None
 
     def __enter__(self) -> Project:

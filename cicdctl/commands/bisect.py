@@ -49,6 +49,7 @@ def bisect(
     no_cache: Annotated[
         bool, typer.Option("--no-cache", help="Judge by runs of this search only, not by earlier results.")
     ] = False,
+    for_run: Annotated[int | None, typer.Option("--for", hidden=True)] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document at the end.")] = False,
 ) -> None:
     """Find the commit that broke a stage, by as few runs as possible, several commits at once."""
@@ -66,4 +67,8 @@ def bisect(
         install_warnings(project)
         with open_progress(project, json=json) as progress:
             outcome = find_culprit(project, request, progress.tell)
+        if for_run is not None:
+            from cicdctl.orchestrator.culprit import note_outcome
+
+            note_outcome(project, for_run, outcome)
         raise typer.Exit(print_outcome(project, outcome, json=json))

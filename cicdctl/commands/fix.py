@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 from cicdctl.commands.fixing import find_record, fixing_project, run_and_stage
 from cicdctl.commands.names import complete_run
 from cicdctl.commands.opening import open_here
+from cicdctl.model.fixing import FixOutcome
 from cicdctl.reports.choice import install_warnings
 
 
@@ -87,6 +88,10 @@ def start(
         for kind in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(kind, lambda number, _: stopped.append(number))
         record = fix_run(project, number, stage, options=options, tell=tell_progress, cancelled=lambda: bool(stopped))
+        if automatic:
+            from cicdctl.orchestrator.aftermath import settle_pause
+
+            settle_pause(project, number, is_fixed=record.outcome is FixOutcome.FIXED)
         raise typer.Exit(print_fix(project, record, json=json))
 
 

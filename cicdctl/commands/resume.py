@@ -9,7 +9,7 @@ import typer
 from cicdctl.commands.names import complete_pipeline
 from cicdctl.commands.opening import open_here
 from cicdctl.reports.choice import install_warnings
-from cicdctl.reports.queues import print_resumed
+from cicdctl.reports.queues import print_requeued, print_resumed
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -17,11 +17,18 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 @app.command()
 def resume(
     ctx: typer.Context,
-    pipeline: Annotated[
-        str, typer.Argument(help="Only this pipeline. Default: all.", autocompletion=complete_pipeline)
+    which: Annotated[
+        str,
+        typer.Argument(
+            metavar="[PIPELINE|RUN]",
+            help="Only this pipeline, or a run that was interrupted. Default: all pipelines.",
+            autocompletion=complete_pipeline,
+        ),
     ] = "",
 ) -> None:
-    """Let go on what `cicdctl pause` holds."""
+    """Let go on what is paused; or queue a run again whose runner died, with what passed in it."""
     with open_here(ctx) as project:
         install_warnings(project)
-        raise typer.Exit(print_resumed(project, pipeline))
+        if which.removeprefix("#").isdigit():
+            raise typer.Exit(print_requeued(project, which))
+        raise typer.Exit(print_resumed(project, which))

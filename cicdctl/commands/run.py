@@ -106,7 +106,7 @@ def run(
             summary = run_pipeline(project, request)
         status = exit_status(summary)
         if status == 1 and not no_fix:
-            from cicdctl.orchestrator.healing import heal_in_front
+            from cicdctl.orchestrator.fix_starts import heal_in_front
 
             heal_in_front(project, summary)
         raise typer.Exit(status)

@@ -34,6 +34,10 @@ def status(
         active = project.state.runs(RunFilter(active=True, limit=100))
         raise typer.Exit(
             print_status(
-                project.state.latest_per_pipeline(10), active, project.state.deployments.current(), json=json
+                project.state.latest_per_pipeline(10),
+                active,
+                project.state.deployments.current(),
+                paused=project.state.queue.paused(),
+                json=json,
             )
         )

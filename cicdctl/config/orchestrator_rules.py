@@ -95,6 +95,7 @@ FAILURE_HANDLING = Table(
         Key(name="escalate_after", shape=Whole(at_least=1, at_most=1000), doc="Failed attempts on the same failure and branch within 24 h, then people are asked", default="3", tighten="lower"),
         Key(name="notify_on_failure", shape=Flag(), doc="Tell the notifiers", default="true"),
         Key(name="pause_on_failure", shape=Flag(), doc="Hold the pipeline's queue after a failure that was not fixed", default="false", tighten="on"),
+        Key(name="find_culprit", shape=Flag(), doc="Find out which commit made a branch red, by bisect in the background", default="true", tighten="off"),
     ),
 )
 REDIS = Table(

@@ -24,7 +24,7 @@ from cicdctl.config.stage_rules import REF_GLOBS
 from cicdctl.config.table import Key, Many, Named, Table
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
-EVENTS = ("started", "passed", "failed", "broken", "fixed", "still_failing", "flaky", "approval_needed", "fix_proposed", "escalated")
+EVENTS = ("started", "passed", "failed", "broken", "fixed", "still_failing", "flaky", "approval_needed", "fix_proposed", "escalated", "culprit")
 
 PROJECT = Table(
     build=ProjectSettings,

@@ -86,6 +86,7 @@ class FailureHandlingSettings(Value, frozen=True, kw_only=True):
     escalate_after: int = 3
     notify_on_failure: bool = True
     pause_on_failure: bool = False
+    find_culprit: bool = True
 
 
 class RedisSettings(Value, frozen=True, kw_only=True):

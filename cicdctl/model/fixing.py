@@ -242,7 +242,10 @@ class CandidateFile(Value, frozen=True, kw_only=True):
 
 
 class Candidate(Value, frozen=True, kw_only=True):
-    """A patch as the engine computed it: files against the base tree."""
+    """A patch as the engine computed it: files against the base tree.
+
+    `refused` is what a fixer named and nobody may read or write: it is not part of the tree.
+    """
 
     base: str
     base_tree: str
@@ -253,6 +256,7 @@ class Candidate(Value, frozen=True, kw_only=True):
     bytes: int
     diff_sha256: str
     commit: str | None = None
+    refused: tuple[GuardFinding, ...] = ()
 
 
 GuardLevel = Literal["note", "needs_approval", "block"]

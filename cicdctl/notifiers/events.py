@@ -9,7 +9,7 @@ from cicdctl.planning.names import matches_name
 RED = frozenset({Verdict.FAILED, Verdict.TIMED_OUT, Verdict.ERROR})
 # Told by `cicdctl notify test`; it is of no run.
 TEST_EVENT = "test"
-FOR_PEOPLE = frozenset({"approval_needed", "fix_proposed", "escalated"})
+FOR_PEOPLE = frozenset({"approval_needed", "fix_proposed", "escalated", "culprit"})
 BAD_NEWS = frozenset({"broken", "still_failing", "failed"})
 
 

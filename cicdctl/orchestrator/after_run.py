@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from cicdctl.errors import CicdError
 from cicdctl.hookspecs import hookimpl
 from cicdctl.model import RunSummary
+from cicdctl.orchestrator.aftermath import after_failure
 from cicdctl.orchestrator.drain import drain
 from cicdctl.project import Project
 
@@ -23,12 +24,14 @@ class _Successors:
 
     @hookimpl
     def cicdctl_run_finished(self, summary: RunSummary) -> None:
+        after_failure(self._project, summary)
         drain_quietly(self._project)
 
 
 @contextmanager
 def starting_successors(project: Project) -> Iterator[None]:
     """Around a runner: what waits, or comes after its run, is started at its end, however that came."""
+    project.serves_queue = True
     project.plugins.register(_Successors(project), "queue")
     try:
         yield

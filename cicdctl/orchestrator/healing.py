@@ -1,29 +1,15 @@
-"""Connects failures with fixes: which fixers there are, and what starts by itself after a run."""
+"""Connects failures with fixes: hands the engine its fixers, and somebody who runs stages."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from pathlib import Path
 
-from cicdctl.errors import CicdError
 from cicdctl.fixing.forecast import Forecast, forecast
 from cicdctl.fixing.sessions import close_dead, find_failure, start_fix
 from cicdctl.fixing.work import FixOptions, Tell
-from cicdctl.model import RunSummary, Trust, Verdict
 from cicdctl.model.fixing import FixRecord
-from cicdctl.model.verdict import TRIALS
 from cicdctl.orchestrator.fix_checks import RunChecker
-from cicdctl.planning.names import matches_name
 from cicdctl.project import Project
-
-# The variable that the client of the service reads, too.
-KEY_VARIABLE = "ANTHROPIC_API_KEY"
-# Tools that repair what they complain about (fixers/presets.py), where a stage starts one.
-_TOOLS = re.compile(
-    r"\b(?:ruff|black|isort|prettier|eslint|gofmt|goimports|rustfmt|cargo (?:fmt|clippy)|pre-commit|npm ci|uv|poetry)\b"
-)
-_RED = (Verdict.FAILED, Verdict.TIMED_OUT)
 
 
 def fix_run(
@@ -65,73 +51,3 @@ def go_on(project: Project, *, tell: Tell, cancelled: Callable[[], bool]) -> lis
         fix_run(project, record.run, record.stage, options=FixOptions(), tell=tell, cancelled=cancelled)
         for record in list(close_dead(project))
     ]
-
-
-def wants_fix(project: Project, summary: RunSummary) -> bool:
-    """Whether fixers start by themselves for a run that has just ended: it failed, and somebody could try.
-
-    Cheap, for it is asked after every failure.
-    """
-    run = summary.run
-    if run.verdict not in (Verdict.FAILED, Verdict.TIMED_OUT) or run.trigger in TRIALS or run.is_partial:
-        return False
-    if run.options.get("no_fix") or run.trust is not Trust.TRUSTED:
-        return False
-    settings = project.settings
-    if not settings.orchestrator.fixes_failures or settings.fix.mode not in ("propose", "auto"):
-        return False
-    failed = {one.stage.partition("[")[0] for one in summary.stages if one.verdict in _RED}
-    on = [fixer for fixer in settings.fixers if fixer.enabled is not False]
-    if any(matches_name(fixer.stages, name) for fixer in on for name in failed):
-        return True
-    return bool(project.environ.get(KEY_VARIABLE)) or _names_a_tool(project, summary, failed)
-
-
-def _names_a_tool(project: Project, summary: RunSummary, failed: set[str]) -> bool:
-    """Whether a failed stage starts a tool that can repair what it complains about."""
-    run = summary.run
-    try:
-        config = project.configuration.at(run.tree, text=run.options.get("config_text"))
-    except CicdError:
-        return False
-    pipeline = config.pipeline(run.pipeline)
-    commands = (
-        " ".join(text for stage in pipeline.stages if stage.name in failed for text in stage.run) if pipeline else ""
-    )
-    return _TOOLS.search(commands) is not None
-
-
-def heal_in_front(project: Project, summary: RunSummary) -> None:
-    """Run the fix of a run in a process of its own, which tells of itself here; the verdict stays what it is."""
-    if not wants_fix(project, summary):
-        return
-    from cicdctl.process import own_environ
-    from cicdctl.process.children import run_interactive
-
-    project.close_state()  # while we wait nobody needs us to hold it
-    run_interactive(_fix_argv(project, summary), cwd=_folder(project), env=own_environ(project.environ))
-
-
-def start_fix_process(project: Project, summary: RunSummary) -> None:
-    """Start the fix of a run in the background; it outlives whoever started it."""
-    from cicdctl.process import own_environ, start_detached
-
-    log = project.state_folder / "logs" / str(summary.run.number)
-    log.mkdir(parents=True, exist_ok=True, mode=0o700)
-    start_detached(
-        _fix_argv(project, summary),
-        cwd=project.repository.common_dir,
-        env=own_environ(project.environ),
-        log=log / "fix.log",
-    )
-
-
-def _fix_argv(project: Project, summary: RunSummary) -> tuple[str, ...]:
-    from cicdctl.process import own_argv
-
-    words = ("fix", "start", str(summary.run.number), "--automatic")
-    return own_argv(_folder(project), *words, config_file=project.invocation.config_file)
-
-
-def _folder(project: Project) -> Path:
-    return project.repository.work_tree or project.repository.git_dir

@@ -16,6 +16,7 @@ from cicdctl.orchestrator.drain import drain
 from cicdctl.orchestrator.lead import stop_file, take_the_lead
 from cicdctl.orchestrator.logs import PROJECT
 from cicdctl.orchestrator.looking import Look, pause_after
+from cicdctl.orchestrator.lost import requeue_lost
 from cicdctl.orchestrator.schedule import Scheduler
 from cicdctl.orchestrator.senses import Senses, find_monitor
 from cicdctl.orchestrator.sightings import take_sightings
@@ -252,6 +253,8 @@ class Keeper(threading.Thread):
             for run in recover(project):
                 is_news = True
                 _log.warning("run #%d (%s) was interrupted: its runner died", run.number, run.pipeline)
+            is_news = bool(requeue_lost(project)) or is_news
+            project.start_sender()
         if is_news or soon >= self._due["drain"]:
             self._children.update(started.pid for started in drain(project))
             self._tell_ends(project)

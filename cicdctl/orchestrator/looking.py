@@ -13,6 +13,9 @@ from cicdctl.kinds import Monitor, Sighting
 from cicdctl.model import Value
 
 LONGEST_S = 900.0
+# What the contract of monitors promises; those that come with us have limits of their own.
+LIMIT_S = 60.0
+MOST_FAILURES = 5
 SPREAD = 0.1
 _log = logging.getLogger("cicdctl.monitor")
 
@@ -40,13 +43,21 @@ class Looker(threading.Thread):
     """One monitor's thread; what it sees is put into `inbox`. `open` gives the monitor, again after each failure."""
 
     def __init__(
-        self, name: str, source: str, open: Callable[[], Monitor], inbox: SimpleQueue[Look | None], *, interval_s: float
+        self,
+        name: str,
+        source: str,
+        open: Callable[[], Monitor],
+        inbox: SimpleQueue[Look | None],
+        *,
+        interval_s: float,
+        limit_s: float | None = None,
     ) -> None:
         super().__init__(name=f"monitor-{name}", daemon=True)
         self._source = source
         self._open = open
         self._inbox = inbox
         self._interval_s = interval_s
+        self._limit_s = limit_s
         self._ended = threading.Event()
         self._stale = threading.Event()
         self._now = threading.Event()
@@ -73,11 +84,38 @@ class Looker(threading.Thread):
                     monitor.close()
                     monitor = None
                 monitor = monitor or self._open()
-                self._inbox.put(Look(source=self._source, sightings=tuple(monitor.look())))
+                self._inbox.put(Look(source=self._source, sightings=self._look(monitor)))
                 failures = 0
             except Exception as error:  # a plugin may raise anything; the others go on
                 failures += 1
+                if isinstance(error, TimeoutError) and self._limit_s is not None:
+                    monitor = None  # its thread hangs; it is opened anew
                 self._inbox.put(Look(source=self._source, failure=describe(error)))
+                if self._limit_s is not None and failures >= MOST_FAILURES:
+                    why = f"monitor {self.name.removeprefix('monitor-')} is off after {failures} failures in a row"
+                    self._inbox.put(Look(source=self._source, failure=why))
+                    return
             self._now.wait(pause_after(self._interval_s, failures))
         if monitor is not None:
             monitor.close()
+
+    def _look(self, monitor: Monitor) -> tuple[Sighting, ...]:
+        """Look, within the limit; a look that hangs is left behind in its thread. Raises TimeoutError."""
+        if self._limit_s is None:
+            return tuple(monitor.look())
+        answers: list[tuple[Sighting, ...] | Exception] = []
+
+        def look() -> None:
+            try:
+                answers.append(tuple(monitor.look()))
+            except Exception as error:  # handed over to the thread that waits
+                answers.append(error)
+
+        thread = threading.Thread(target=look, name=f"{self.name}-look", daemon=True)
+        thread.start()
+        thread.join(self._limit_s)
+        if not answers:
+            raise TimeoutError(f"no answer after {self._limit_s:g} s")
+        if isinstance(answers[0], Exception):
+            raise answers[0]
+        return answers[0]

@@ -7,7 +7,7 @@ from queue import SimpleQueue
 from cicdctl.git.remotes import read_address
 from cicdctl.kinds import MonitorKind, read_options
 from cicdctl.orchestrator.change import THIS_REPOSITORY
-from cicdctl.orchestrator.looking import Look, Looker
+from cicdctl.orchestrator.looking import LIMIT_S, Look, Looker
 from cicdctl.orchestrator.mirrors import mirrored_address, monitor_mark
 from cicdctl.orchestrator.sightings import source_of
 from cicdctl.project import Project
@@ -45,7 +45,14 @@ class Senses:
                 written = {"url": address, "mirror": mirrored is not None, "known": known}
             return kind.open(read_options(kind, written, where="orchestrator.monitoring.options"))
 
-        looker = Looker(name, source, open_monitor, self._inbox, interval_s=settings.watch_interval_s)  # type: ignore[arg-type]
+        looker = Looker(
+            name,
+            source,
+            open_monitor,  # type: ignore[arg-type]
+            self._inbox,
+            interval_s=settings.watch_interval_s,
+            limit_s=None if name in ("polling", "webhook") else LIMIT_S,
+        )
         self._lookers[source] = looker
         looker.start()
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from cicdctl.errors import UsageError
-from cicdctl.model import Run, RunState, RunSummary
+from cicdctl.errors import StoreError, UsageError
+from cicdctl.model import Run, RunState, RunSummary, Verdict
 from cicdctl.orchestrator.drain import drain
 from cicdctl.orchestrator.intake import queue_run
+from cicdctl.orchestrator.lost import queue_again
 from cicdctl.orchestrator.waiting import wait_for_run, wait_for_start, work_off
 from cicdctl.project import Project
 from cicdctl.reports import lines
@@ -65,6 +66,21 @@ def print_resumed(project: Project, pipeline: str) -> int:
     print_lines(
         [f"{what} goes on: {count(len(started), 'run')} started" if any(was_paused) else f"{what} is not paused"]
     )
+    return 0
+
+
+def print_requeued(project: Project, text: str) -> int:
+    """Queue an interrupted run once more and say which it is now. Returns exit status 0."""
+    run = find_run(project, text).run
+    if run.verdict is not Verdict.INTERRUPTED:
+        hint = f"cicdctl rerun {run.number} runs it again"
+        raise UsageError(f"run #{run.number} was not interrupted: it is {run.verdict or run.state}", hint=hint)
+    again = queue_again(project, run, by_hand=True)
+    if again is None:
+        raise StoreError(f"run #{run.number} cannot be queued again", hint=f"cicdctl rerun {run.number}")
+    drain(project)
+    print_lines([f"#{again.number}"])
+    say_aside(f"{run.pipeline} goes on as #{again.number}, with what passed in #{run.number}")
     return 0
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from cicdctl.model import Deployment, Run, RunSummary, TriggerKind
+from cicdctl.orchestrator.culprit import culprit_of
+from cicdctl.orchestrator.places import RED
 from cicdctl.project import Project
 from cicdctl.reports import deploys, lines
 from cicdctl.reports.document import run_document, run_fields
@@ -32,14 +34,20 @@ def print_status(
     active: Sequence[Run],
     environments: Mapping[str, Deployment],
     *,
+    paused: Collection[str] = (),
     json: bool,
 ) -> int:
-    """Print the newest runs of each pipeline, what is deployed where, and what goes on. Returns exit status 0."""
+    """Print the newest runs of each pipeline, what is deployed where, what is paused and what goes on.
+
+    Returns exit status 0.
+    """
     if json:
         body = {name: [run_fields(run) for run in runs] for name, runs in latest.items()}
         deployed = {name: deploys.fields(one) for name, one in environments.items()}
         now = [run_fields(run) for run in active]
-        print_document("status", {"active": now, "pipelines": body, "environments": deployed})
+        print_document(
+            "status", {"active": now, "pipelines": body, "environments": deployed, "paused": sorted(paused)}
+        )
         return 0
     if not latest:
         print_lines(["no runs yet; cicdctl run PIPELINE makes the first"])
@@ -53,6 +61,9 @@ def print_status(
     if environments:
         print_lines([""])
         deploys.print_environments(environments)
+    for name in sorted(paused):
+        what = f'pipeline "{quoted(name)}"' if name else "the queue"
+        print_lines([f"paused: {what}; cicdctl resume{f' {quoted(name)}' if name else ''} lets it go on"])
     for run in active:
         print_lines([f"{run.state.value}: {lines.run_title(run)} for {lines.age(run.started_at or run.created_at)}"])
     return 0
@@ -68,7 +79,11 @@ def print_run(project: Project, summary: RunSummary, *, json: bool) -> int:
             for name, opened in running.items()
         ]
         deployed = project.state.deployments.of_run(run.number) if run.deploy else None
-        told = {"running": now, "deployment": deploys.fields(deployed) if deployed else None}
+        told = {
+            "running": now,
+            "deployment": deploys.fields(deployed) if deployed else None,
+            "culprit": culprit_of(project, run.number) if run.verdict in RED else None,
+        }
         print_document("run", run_document(summary) | told)
         return 0
     print_lines(
@@ -97,6 +112,15 @@ def print_run(project: Project, summary: RunSummary, *, json: bool) -> int:
                 ]
             )
     print_lines(failure_block(summary, project.state_folder))
+    culprit = culprit_of(project, run.number) if run.verdict in RED else None
+    if culprit is not None:
+        print_lines(
+            [
+                f"  broken by {culprit['commit'][:10]}  {quoted(culprit['subject'], limit=60)}",
+                f"            {quoted(culprit['author'])}; {quoted(culprit['why'])}",
+                "",
+            ]
+        )
     print_lines([lines.run_end(summary, running=running)])
     return 0
 

@@ -6,10 +6,9 @@ from collections.abc import Iterator
 
 from cicdctl.config import Config
 from cicdctl.errors import NotAvailable
-from cicdctl.model import Pipeline
 
 
-def refuse_unavailable(config: Config, pipeline: Pipeline) -> None:
+def refuse_unavailable(config: Config) -> None:
     """Raise NotAvailable for a key without which a run would not be what its author meant."""
     if config.project.submodules:
         raise NotAvailable("project.submodules", hint="stages see an empty folder where a submodule is")
@@ -17,12 +16,7 @@ def refuse_unavailable(config: Config, pipeline: Pipeline) -> None:
         raise NotAvailable("project.lfs", hint="stages see the pointer files of git-lfs")
 
 
-def list_ignored(config: Config, pipeline: Pipeline) -> Iterator[str]:
+def list_ignored(config: Config) -> Iterator[str]:
     """Yield what this run goes on without, in words."""
-    orchestrator = config.orchestrator
-    if config.fixers:
-        yield "fixers are not available yet: a failure is only reported"
-    if orchestrator.failure_handling.pause_on_failure:
-        yield "failure_handling.pause_on_failure is not available yet: a run ends with its failure"
-    if not orchestrator.persistence.enabled:
-        yield "persistence.enabled = false is not available yet: this run is recorded"
+    if not config.orchestrator.persistence.enabled:
+        yield "persistence.enabled = false has no effect: what is not recorded cannot be carried through a crash"

@@ -60,7 +60,7 @@ def check(project: Project, prepared: Prepared) -> Mapping[str, str]:
         from cicdctl.masking import Masker
 
         project.warnings += Masker(secrets).warnings
-    project.warnings += list_ignored(prepared.config, prepared.plan.pipeline)
+    project.warnings += list_ignored(prepared.config)
     project.tell_warnings()
     return secrets
 

@@ -27,6 +27,7 @@ from cicdctl.model import (
     TriggerKind,
     Verdict,
 )
+from cicdctl.model.verdict import TRIALS
 from cicdctl.project import Project
 from cicdctl.runner.begin import Begun
 from cicdctl.runner.given import stand_in
@@ -93,6 +94,8 @@ class Runner:
             self._recorder.flush()
             reach("run-finishing")
             verdict, reason = self._verdict()
+            if verdict in (Verdict.FAILED, Verdict.TIMED_OUT):
+                self._hold_queue()
             self._change(
                 state=RunState.DONE, verdict=verdict, reason=reason, finished_at=time.time(), deploy=self._deploy()
             )
@@ -110,6 +113,14 @@ class Runner:
             if result is not None and result.unhealthy and check is not None and check.rollback:
                 return replace(deploy, rolls_back=True)
         return deploy
+
+    def _hold_queue(self) -> None:
+        """Pause the pipeline before its failure is recorded, so that nothing of it starts in between."""
+        run, failures = self._run, self._project.settings.orchestrator.failure_handling
+        if not failures.pause_on_failure or not self._project.serves_queue or run.trigger in TRIALS or run.is_partial:
+            return
+        if self._project.state.queue.pause(run.pipeline):
+            self._recorder.put(Noted(kind="queue_paused", detail={"pipeline": run.pipeline}))
 
     def _verdict(self) -> tuple[Verdict, str | None]:
         verdict, reason = self._schedule.verdict()

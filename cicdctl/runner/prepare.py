@@ -79,7 +79,7 @@ def _prepare(
         settings, ignored = project.configuration.tightened(config)
         project.warnings += ignored
     pipeline = as_operated(find_pipeline(config, request.pipeline), settings.orchestrator)
-    refuse_unavailable(config, pipeline)
+    refuse_unavailable(config)
     written = pipeline
     if request.confined:
         pipeline = confined(pipeline, settings.fix)
