@@ -1,100 +1,99 @@
-"""Gathers everything that is known of a failed stage: its log made short, what it complains about, what has changed."""
+"""Fetches what is known of a failed stage from store and repository, and captures it."""
 
 from __future__ import annotations
 
 import os
+import re
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 
-from cicdctl.errors import CicdError
-from cicdctl.fixing.diagnosis import diagnose
-from cicdctl.fixing.excerpt import make_excerpt
+from cicdctl.errors import CicdError, StoreError, UsageError
+from cicdctl.fixing.capture import Evidence, capture, clean_lines
 from cicdctl.fixing.inventory import inventory_of
-from cicdctl.fixing.matchers import find_diagnostics
-from cicdctl.fixing.normal_text import HEAD_BYTES, TAIL_BYTES, normal_lines, read_text, template
-from cicdctl.fixing.paths import SECRETS
-from cicdctl.fixing.redact import SECRET_NAME, Redactor
-from cicdctl.fixing.signature import make_signature
-from cicdctl.git import compile_globs
-from cicdctl.model import Run, RunFilter, RunSummary, StageResult, TriggerKind, Verdict
-from cicdctl.model.fixing import CodeWindow, Diagnostic, FailureBundle, TestInventory
+from cicdctl.fixing.known_secrets import login_secrets, remote_secrets, secret_variables
+from cicdctl.fixing.matchers.declared import decode_report
+from cicdctl.fixing.normal_text import HEAD_BYTES, TAIL_BYTES, cut_line
+from cicdctl.fixing.own_files import OwnFiles
+from cicdctl.fixing.redact import RedactionFailed, Redactor
+from cicdctl.model import Pipeline, Run, RunFilter, RunState, RunSummary, StageResult, TriggerKind, Verdict
+from cicdctl.model.fixing import FailureBundle
+from cicdctl.near_words import near_word
 from cicdctl.project import Project
+from cicdctl.project_config import home_of
 
-MOST_WINDOWS = 12
-WINDOW_LINES = 20
-MOST_WINDOW_CHARS = 16_000
-MOST_FILE_BYTES = 400_000
 GREEN_LOGS = 3
+GREEN_LOG_BYTES = 8 << 20
 MOST_CHANGED = 500
+MOST_REPORTS = 8
+MOST_REPORT_BYTES = 8 << 20
+MOST_TRACKED_BYTES = 32 << 20
+_REPORT = re.compile(rb"(?:^|/)[^/]{0,200}(?:\.sarif|(?:ruff|eslint|lint|jest|report|results)[^/]{0,60}\.json)$")
+_LOOKED_INTO = (Verdict.FAILED, Verdict.TIMED_OUT, Verdict.ERROR)
+
+
+def find_failed(project: Project, number: int, stage: str | None) -> tuple[RunSummary, StageResult]:
+    """Return a run and the stage of it that failed: the one named, else the first to blame.
+
+    Raises StoreError when there is no such run, UsageError when nothing of it failed.
+    """
+    summary = project.state.load(number)
+    if summary is None:
+        raise StoreError(f"there is no run #{number}", hint="cicdctl history lists them")
+    if stage is not None:
+        known = [one.stage for one in summary.stages]
+        result = next((one for one in summary.stages if one.stage == stage), None)
+        if result is None:
+            raise UsageError(f'run #{number} has no stage "{stage}"{near_word(stage, known)}')
+    else:
+        failed = [one for one in summary.stages if one.verdict in _LOOKED_INTO]
+        result = next((one for one in failed if not one.allowed_failure), None) or next(iter(failed), None)
+        if result is None:
+            how = "goes on" if summary.run.state is not RunState.DONE else f"is {summary.run.verdict}"
+            raise UsageError(f"no stage of run #{number} failed: it {how}", hint=f"cicdctl show {number} shows it")
+    if result.verdict not in _LOOKED_INTO:
+        raise UsageError(f'stage "{result.stage}" of run #{number} did not fail: it is {result.verdict}')
+    return summary, result
 
 
 def capture_failure(project: Project, summary: RunSummary, result: StageResult) -> FailureBundle:
     """Return what is known of a failed stage, with every secret taken out. Raises RedactionFailed, StoreError."""
     run = summary.run
-    redactor = make_redactor(project, run)
-    lines = _clean_log(project, result, redactor)
-    found = find_diagnostics(lines)
-    paths = {entry.path.decode("utf-8", "replace") for entry in project.repository.walk(run.tree)}
-    diagnostics = tuple(_located(one, paths) for one in found.diagnostics)
     greens = list(_green_runs(project, run, result.stage))
-    known = {template(line) for _, green in greens for line in _clean_log(project, green, redactor)}
-    excerpt, stats = make_excerpt(lines, found, known=known, has_green=bool(greens))
-    category, reason = diagnose(result, diagnostics, lines)
-    signature = make_signature(
-        result.stage,
-        diagnostics,
-        is_ours=paths.__contains__,
-        exit_code=result.exit_code,
-        tail=[line for line in lines if line.strip()][-5:],
-    )
-    attempt = result.attempts[-1] if result.attempts else None
-    inventory = inventory_of(project, result)
-    if inventory.source == "none" and found.counts:
-        inventory = TestInventory(source="text", counts=found.counts, coverage=inventory.coverage)
     green = greens[0][0] if greens else None
-    return FailureBundle(
-        run=run.number,
-        stage=result.stage,
-        attempt=attempt.number if attempt else 0,
-        base=run.commit,
-        base_tree=run.tree,
-        command=_commands(project, run, result.stage, redactor),
-        exit_code=result.exit_code,
-        signal=9 if attempt is not None and "signal 9" in (attempt.reason or "") else None,
-        timed_out=result.verdict is Verdict.TIMED_OUT,
-        seconds=result.seconds,
-        snapshot=run.snapshot,
-        diagnostics=diagnostics,
-        signature=signature,
-        category=category,
-        category_reason=reason,
-        changed_since_green=_changed(project, green, run, redactor),
+    entries = [entry.path.decode("utf-8", "surrogateescape") for entry in project.repository.walk(run.tree)]
+
+    def read(path: str) -> bytes | None:
+        return project.repository.read_file(run.tree, path.encode("utf-8", "surrogateescape"))
+
+    evidence = Evidence(
+        run=run,
+        result=result,
+        log=_read_log(project, result),
+        greens=tuple(_read_log(project, one, limit=GREEN_LOG_BYTES) for _, one in greens),
         green_run=green.number if green else None,
-        inventory=inventory,
-        excerpt=excerpt,
-        excerpt_stats=stats,
-        redactions=dict(redactor.counts),
-        windows=tuple(_windows(project, run, diagnostics, paths, redactor)),
+        commands=_commands(project, run, result.stage),
+        changed=_changed(project, green, run),
+        documents=tuple(_documents(project, result)),
+        inventory=inventory_of(project, result),
     )
+    return capture(evidence, OwnFiles(entries, read), make_redactor(project, run))
 
 
 def make_redactor(project: Project, run: Run) -> Redactor:
-    """Return what hides the secrets of this repository and of whoever runs it."""
-    values = {name: value for name, value in project.environ.items() if SECRET_NAME.search(name) and len(value) >= 6}
+    """Return what hides the secrets of this repository and of whoever runs it. Raises RedactionFailed."""
+    values = secret_variables(project.environ)
+    names: set[str] = set()
+    for stage in (stage for pipeline in _pipelines(project, run) for stage in pipeline.stages):
+        values |= secret_variables(stage.env)
+        names.update(stage.secrets)
+    values |= {name: project.environ[name] for name in names if name in project.environ}
     try:
         values |= project.secrets.get(project.secrets.list(), {})[0]
     except CicdError as error:
-        project.warn(f"secrets cannot be read, so only what looks like one is hidden: {error.message}")
-    paths: frozenset[str] | None = None
-
-    def is_tracked(text: str) -> bool:
-        nonlocal paths
-        if paths is None:
-            names = (entry.path.decode("utf-8", "replace") for entry in project.repository.walk(run.tree))
-            paths = frozenset(part for name in names for part in (name, *name.split("/")))
-        return text in paths
-
-    return Redactor(values, is_tracked=is_tracked)
+        raise RedactionFailed(f"the secrets to hide cannot be read: {error.message}", hint=error.hint) from error
+    logins = [*remote_secrets(project.repository.config), *login_secrets(home_of(project.environ))]
+    values |= {f"login {at}": value for at, value in enumerate(logins)}
+    return Redactor(values, is_tracked=_tracked(project, run))
 
 
 def read_log(project: Project, summary: RunSummary, stage: str, redactor: Redactor) -> str | None:
@@ -102,30 +101,50 @@ def read_log(project: Project, summary: RunSummary, stage: str, redactor: Redact
     result = next((one for one in summary.stages if one.stage == stage), None)
     if result is None or result.log is None:
         return None
-    return "\n".join(_clean_log(project, result, redactor))
+    lines = clean_lines(_read_log(project, result), redactor)
+    return "\n".join(cut_line(line) for line in redactor.text("\n".join(lines)).split("\n"))
 
 
-def _clean_log(project: Project, result: StageResult, redactor: Redactor) -> list[str]:
+def _tracked(project: Project, run: Run) -> Callable[[str], bool]:
+    """Say of a text whether some file of the tree holds it. Files are read when it is first asked, 32 MB of them."""
+    blobs: list[bytes] | None = None
+    answers: dict[str, bool] = {}
+
+    def is_tracked(text: str) -> bool:
+        nonlocal blobs
+        if blobs is None:
+            blobs, size = [], 0
+            oids = [entry.oid for entry in project.repository.walk(run.tree) if entry.mode & 0o170000 == 0o100000]
+            for _, content in project.repository.read_blobs(oids):
+                size += len(content)
+                if size > MOST_TRACKED_BYTES:
+                    break
+                blobs.append(content)
+        if text not in answers:
+            wanted = text.encode("utf-8", "surrogateescape")
+            answers[text] = any(wanted in content for content in blobs)
+        return answers[text]
+
+    return is_tracked
+
+
+def _read_log(project: Project, result: StageResult, *, limit: int = HEAD_BYTES + TAIL_BYTES) -> bytes:
+    """Read head and tail of a log; nothing when there is none, or a stage has put a link or a pipe in its place."""
     if result.log is None:
-        return []
-    text = "\n".join(normal_lines(read_text(_read_plain(project, result.log))))
-    return redactor.text(text).rstrip("\n").split("\n")
-
-
-def _read_plain(project: Project, log: str) -> bytes:
-    """Read head and tail of a log; a stage may have put a link or a pipe in its place."""
+        return b""
     try:
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        with os.fdopen(os.open(project.state_folder / log, flags), "rb") as file:
+        with os.fdopen(os.open(project.state_folder / result.log, flags), "rb") as file:
             facts = os.fstat(file.fileno())
             if not stat.S_ISREG(facts.st_mode):
                 return b""
-            if facts.st_size <= HEAD_BYTES + TAIL_BYTES:
-                return file.read()
-            head = file.read(HEAD_BYTES)
-            file.seek(facts.st_size - TAIL_BYTES)
-            gap = facts.st_size - HEAD_BYTES - TAIL_BYTES
-            return head + f"\n[… {gap} bytes left out …]\n".encode() + file.read(TAIL_BYTES)
+            if facts.st_size <= limit:
+                return file.read(limit)
+            head = file.read(limit // 16)
+            tail = limit - len(head)
+            gap = facts.st_size - limit
+            file.seek(facts.st_size - tail)
+            return head + f"\n[… {gap} bytes left out …]\n".encode() + file.read(tail)
     except OSError:
         return b""
 
@@ -133,13 +152,9 @@ def _read_plain(project: Project, log: str) -> bytes:
 def _green_runs(project: Project, run: Run, stage: str) -> Iterator[tuple[Run, StageResult]]:
     """Yield the last runs before this one in which the stage passed, those of the same branch first."""
     count = 0
-    candidates = project.state.runs(
-        RunFilter(pipeline=run.pipeline, verdict=Verdict.PASSED, before=run.number, limit=50)
-    )
-    for earlier in sorted(candidates, key=lambda one: (one.ref != run.ref, -one.number)):
-        if earlier.trigger is TriggerKind.FIX:
-            continue
-        summary = project.state.load(earlier.number)
+    wanted = RunFilter(pipeline=run.pipeline, verdict=Verdict.PASSED, before=run.number, limit=50)
+    for earlier in sorted(project.state.runs(wanted), key=lambda one: (one.ref != run.ref, -one.number)):
+        summary = project.state.load(earlier.number) if earlier.trigger is not TriggerKind.FIX else None
         result = next((one for one in summary.stages if one.stage == stage), None) if summary else None
         if result is None or result.verdict is not Verdict.PASSED:
             continue
@@ -149,75 +164,40 @@ def _green_runs(project: Project, run: Run, stage: str) -> Iterator[tuple[Run, S
             return
 
 
-def _changed(project: Project, green: Run | None, run: Run, redactor: Redactor) -> tuple[str, ...]:
+def _changed(project: Project, green: Run | None, run: Run) -> tuple[str, ...]:
     if green is None:
         return ()
     try:
         changed = project.repository.changed_paths(green.tree, run.tree)
-        return tuple(
-            redactor.text(path.decode("utf-8", "replace"))
-            for _, path in zip(range(MOST_CHANGED), changed, strict=False)
-        )
-    except CicdError:
+        return tuple(path.decode("utf-8", "replace") for _, path in zip(range(MOST_CHANGED), changed, strict=False))
+    except CicdError:  # the green commit is gone
         return ()
 
 
-def _commands(project: Project, run: Run, stage: str, redactor: Redactor) -> tuple[str, ...]:
+def _pipelines(project: Project, run: Run) -> tuple[Pipeline, ...]:
     try:
-        config = project.configuration.at(run.tree, text=run.options.get("config_text"))
+        return tuple(project.configuration.at(run.tree, text=run.options.get("config_text")).pipelines)
     except CicdError:
         return ()
-    pipeline = config.pipeline(run.pipeline)
+
+
+def _commands(project: Project, run: Run, stage: str) -> tuple[str, ...]:
     name = stage.partition("[")[0]
+    pipeline = next((one for one in _pipelines(project, run) if one.name == run.pipeline), None)
     found = next((one for one in pipeline.stages if one.name == name), None) if pipeline else None
-    return tuple(redactor.text(command) for command in found.run) if found else ()
+    return tuple(found.run) if found else ()
 
 
-def _located(diagnostic: Diagnostic, paths: set[str]) -> Diagnostic:
-    """Name the repository's own file where a tool names it by a path of its worktree."""
-    from msgspec.structs import replace
-
-    def own(file: str) -> str:
-        if file in paths:
-            return file
-        parts = file.split("/")
-        for start in range(1, len(parts)):
-            tail = "/".join(parts[start:])
-            if tail in paths:
-                return tail
-        return file
-
-    frames = tuple(replace(frame, file=own(frame.file)) for frame in diagnostic.frames)
-    return replace(diagnostic, file=None if diagnostic.file is None else own(diagnostic.file), frames=frames)
-
-
-def _windows(
-    project: Project, run: Run, diagnostics: Sequence[Diagnostic], paths: set[str], redactor: Redactor
-) -> Iterator[CodeWindow]:
-    """Yield the code around what was complained about, the innermost own frame before the test that saw it."""
-    is_secret = compile_globs(SECRETS)
-    places: dict[tuple[str, int], None] = {}
-    for one in diagnostics:
-        for frame in reversed(one.frames):
-            if frame.file in paths and frame.line:
-                places[frame.file, frame.line] = None
-        if one.file in paths and one.file is not None:
-            places[one.file, one.line or 1] = None
-    used = 0
-    shown: dict[str, list[tuple[int, int]]] = {}
-    count = 0
-    for file, line in places:
-        if count == MOST_WINDOWS or used >= MOST_WINDOW_CHARS or is_secret(file.encode()):
-            continue
-        if any(start <= line <= end for start, end in shown.get(file, [])):
-            continue
-        content = project.repository.read_file(run.tree, file.encode())
-        if content is None or len(content) > MOST_FILE_BYTES or b"\0" in content:
-            continue
-        lines = content.decode("utf-8", "replace").split("\n")
-        start, end = max(1, line - WINDOW_LINES), min(len(lines), line + WINDOW_LINES)
-        text = redactor.text("\n".join(lines[start - 1 : end]))[: MOST_WINDOW_CHARS - used]
-        shown.setdefault(file, []).append((start, end))
-        used += len(text)
-        count += 1
-        yield CodeWindow(file=file, start=start, end=end, text=text)
+def _documents(project: Project, result: StageResult) -> Iterator[object]:
+    """Yield the JSON reports among the artifacts of a stage."""
+    if result.manifest is None:
+        return
+    try:
+        artifacts = project.blobs.read_manifest(result.manifest)
+        named = [one for one in artifacts if _REPORT.search(one.path) and 0 < one.size_bytes <= MOST_REPORT_BYTES]
+        for one in named[:MOST_REPORTS]:
+            document = decode_report(project.blobs.read(one.digest))
+            if document is not None:
+                yield document
+    except CicdError:  # gone from the cache
+        return

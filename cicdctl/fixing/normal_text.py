@@ -1,30 +1,33 @@
 """A log as people would read it: no escapes, no overwritten progress, no hidden letters, repeated lines counted."""
 
+# ruff: noqa: E501 (a pattern is read as one line)
+
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable, Sequence
 
 HEAD_BYTES, TAIL_BYTES = 2 << 20, 30 << 20
 MOST_LINE_CHARS = 2000
+_CHUNK_CHARS = 1 << 18
+_MOST_REWRITTEN_CHARS = 20_000  # of a line that is written again and again
 
 # ECMA-48 sequences with private modes; OSC up to BEL or ST; other strings up to ST.
 _ESCAPES = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[PX^_][^\x1b]*(?:\x1b\\)?|\x1b[ -/]*[0-~]?"
 )
-_BACKSPACES = re.compile(r"[^\b\n]\x08")
 # Times that CI systems and tools put before each line.
 _STAMP = re.compile(
-    r"^(?:\[?\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?\]?|\[\d\d:\d\d:\d\d(?:[.,]\d+)?\])\s+"
+    r"^(?:\[?\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?\]?|\[\d\d:\d\d:\d\d(?:[.,]\d{1,9})?\]) "
 )
+# Controls, and letters that nobody sees: hidden orders to whoever reads the text as a machine does.
 _HIDDEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e007f]"
+    "[\x00-\x09\x0b-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f\u2028-\u202e"
+    "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\U000e0000-\U000e0fff]"
 )
-_TEMPLATE = (
-    (re.compile(r"\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b"), "<id>"),
-    (re.compile(r"\b(?:0x[0-9a-fA-F]+|[0-9a-f]{12,64})\b"), "<hex>"),
-    (re.compile(r"\b\d{1,2}:\d\d(?::\d\d)?(?:[.,]\d+)?\b|\b\d{4}-\d\d-\d\d\b"), "<time>"),
-    (re.compile(r"(?:/[\w.+@-]+){2,}"), "<path>"),
-    (re.compile(r"\d+"), "<n>"),
+_VARYING = re.compile(
+    r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|0x[0-9a-fA-F]+|\b(?=[0-9a-f]{0,63}\d)[0-9a-f]{7,64}\b"
+    r"|(?:/[\w.+@-]+){2,}|\d+"
 )
 
 
@@ -36,49 +39,92 @@ def read_text(raw: bytes) -> str:
     return raw.decode("utf-8", "replace")
 
 
-def normal_lines(text: str) -> list[str]:
-    """Return the lines as a terminal would show them in the end, each at most 2,000 characters."""
-    return [_normal_line(line) for line in text.replace("\r\n", "\n").split("\n")]
+def normal_lines(text: str, *, hides: Callable[[str], bool] = lambda text: False) -> list[str]:
+    """Return the lines as a terminal would show them in the end, however long they are.
+
+    `hides` says whether a text holds a secret. Of a line whose parts overwrite each other the last is shown, but
+    all, one behind the other, where they hold a secret together: so a later look finds it.
+    """
+    lines = text.replace("\r\n", "\n").split("\n")
+    rewritten: list[tuple[int, str]] = []
+    for at, line in enumerate(lines):
+        if not (line.isascii() and line.isprintable()):
+            line = _without_escapes(line)
+            if "\r" in line:
+                rewritten.append((at, line[-_MOST_REWRITTEN_CHARS:].replace("\r", "")))
+                line = next((part for part in reversed(line.split("\r")) if part.strip()), "")
+        if line[:1].isdigit() or line[:1] == "[":
+            line = _STAMP.sub("", line)
+        lines[at] = line.rstrip()
+    for at, joined in _with_secrets(rewritten, hides):
+        lines[at] = joined
+    return lines
 
 
-def _normal_line(line: str) -> str:
-    if line.isascii() and line.isprintable():
-        plain = line
-    else:
-        plain = _ESCAPES.sub("", line) if "\x1b" in line else line
-        if "\r" in plain:
-            segments = [segment for segment in plain.split("\r") if segment]
-            plain = segments[-1] if segments else ""
-        while "\x08" in plain and _BACKSPACES.search(plain):
-            plain = _BACKSPACES.sub("", plain)
-        plain = _HIDDEN.sub("", plain.replace("\t", "    "))
-    plain = _STAMP.sub("", plain).rstrip()
-    if len(plain) > MOST_LINE_CHARS:
-        half = MOST_LINE_CHARS // 2
-        plain = f"{plain[:half]} [… {len(plain) - MOST_LINE_CHARS} characters …] {plain[-half:]}"
-    return plain
+def _without_escapes(line: str) -> str:
+    if "\x1b" in line:
+        line = _ESCAPES.sub("", line)
+    if "\x08" in line:
+        kept: list[str] = []
+        for letter in line:
+            if letter != "\x08":
+                kept.append(letter)
+            elif kept:
+                kept.pop()
+        line = "".join(kept)
+    segments = line.replace("\t", "    ").rstrip("\r").split("\r")
+    return "\r".join(_HIDDEN.sub("", segment) for segment in segments)
+
+
+def _with_secrets(lines: list[tuple[int, str]], hides: Callable[[str], bool]) -> Iterable[tuple[int, str]]:
+    """Yield those that hold a secret; looks at many at once, as mostly none does."""
+    while lines:
+        size = count = 0
+        while count < len(lines) and size < _CHUNK_CHARS:
+            size += len(lines[count][1])
+            count += 1
+        chunk, lines = lines[:count], lines[count:]
+        if hides("\n".join(line for _, line in chunk)):
+            yield from ((at, line) for at, line in chunk if hides(line))
+
+
+def cut_line(line: str, *, most: int = MOST_LINE_CHARS) -> str:
+    """Return a line with both of its ends, if it is too long to be shown."""
+    if len(line) <= most:
+        return line
+    half = most // 2
+    return f"{line[:half]} [… {len(line) - 2 * half} characters …] {line[-half:]}"
 
 
 def template(line: str) -> str:
-    """Return a line without what differs each time: numbers, hex, times, paths."""
-    for pattern, name in _TEMPLATE:
-        line = pattern.sub(name, line)
-    return line.strip()
+    """Return a line without what differs each time: numbers, hex, times, ports, paths."""
+    return _VARYING.sub("#", cut_line(line)).strip()
 
 
-def fold(lines: list[tuple[int, str]]) -> list[str]:
-    """Return numbered lines as text; neighbours that are equal as templates become one with a count."""
+def novel_lines(lines: Sequence[str], greens: Iterable[Sequence[str]]) -> set[int]:
+    """Return the numbers, from 1, of the lines whose template no green log has; empty lines are never new."""
+    known_lines = {line for green in greens for line in green}
+    unknown = {line for line in lines if line and line not in known_lines}
+    if not unknown:
+        return set()
+    known = {template(line) for line in known_lines}
+    novel = {line for line in unknown if template(line) not in known}
+    return {number for number, line in enumerate(lines, 1) if line in novel}
+
+
+def fold(lines: Iterable[str]) -> list[str]:
+    """Return the lines; neighbours that are equal as templates become one with a count."""
     out: list[str] = []
-    last, count = None, 0
-    for _, line in lines:
+    last, count = None, 1
+    for line in lines:
         shape = template(line)
         if shape and shape == last:
             count += 1
             continue
-        if count:
-            out[-1] += f" [x{count + 1}]"
+        if count > 1:
+            out[-1] += f" [x{count}]"
         out.append(line)
-        last, count = shape, 0
-    if count:
-        out[-1] += f" [x{count + 1}]"
+        last, count = shape, 1
+    if count > 1:
+        out[-1] += f" [x{count}]"
     return out

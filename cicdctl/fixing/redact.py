@@ -2,74 +2,32 @@
 
 from __future__ import annotations
 
-import hashlib
-import math
 import re
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+
+import msgspec
 
 from cicdctl.errors import CicdError
-from cicdctl.masking import MASK, Masker
+from cicdctl.fixing.gitleaks import Table, load_table
+from cicdctl.fixing.secret_shapes import find_formats, find_private_keys, find_random
+from cicdctl.masking import MIN_CHARACTERS, list_variants
 
-ENTROPY_FLOOR = 4.0
-LEAST_ENTROPY_CHARS = 32
+_MARK = re.compile(r"\[REDACTED:[\w-]{1,80}#\d{1,9}\]")
+_LEAST_LEARNED = 8
 
-# Variables whose values are secrets whatever they hold.
-SECRET_NAME = re.compile(
-    r"token|secret|passw|passphrase|api_?key|private|credential|auth|cookie|session|dsn|conn_str", re.IGNORECASE
-)
-
-# Formats with a prefix of their own. No leading \b: the last letter of an escape may touch the value.
-# Sources: docs.github.com (token formats), docs.anthropic.com, AWS IAM identifiers, api.slack.com, RFC 7519, RFC 7468.
-_PREFIXED = (
-    (
-        "pem",
-        re.compile(r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|\Z)", re.DOTALL),
-    ),
-    ("anthropic", re.compile(r"sk-ant-[A-Za-z0-9_-]{16,}")),
-    ("openai", re.compile(r"sk-(?:proj-|svcacct-)?[A-Za-z0-9_-]{20,}")),
-    ("github", re.compile(r"(?:gh[pousr]_[A-Za-z0-9]{30,}|github_pat_[A-Za-z0-9_]{30,})")),
-    ("gitlab", re.compile(r"gl(?:pat|ptt|dt|rt|cbt|soat|ft|imt|agent|oas)-[A-Za-z0-9_-]{16,}")),
-    ("aws", re.compile(r"(?:AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{16}")),
-    (
-        "slack",
-        re.compile(r"xox[abeoprs]-[A-Za-z0-9-]{10,}|hooks\.slack\.com/(?:services|workflows)/[A-Za-z0-9+/]{20,}"),
-    ),
-    ("google", re.compile(r"AIza[A-Za-z0-9_-]{35}|ya29\.[A-Za-z0-9_-]{20,}")),
-    ("stripe", re.compile(r"[sr]k_(?:live|test)_[A-Za-z0-9]{16,}")),
-    ("npm", re.compile(r"npm_[A-Za-z0-9]{30,}")),
-    ("pypi", re.compile(r"pypi-[A-Za-z0-9_-]{50,}")),
-    ("sendgrid", re.compile(r"SG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}")),
-    ("huggingface", re.compile(r"hf_[A-Za-z0-9]{30,}")),
-    ("digitalocean", re.compile(r"do[opr]_v1_[a-f0-9]{64}")),
-    ("cicdctl", re.compile(r"cicd_[a-z0-9]{4,}_[A-Za-z0-9_-]{20,}")),
-    ("jwt", re.compile(r"eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*")),
-)
-_USERINFO = re.compile(
-    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]{1,20}://)(?P<value>[^\s/@:'\"]{0,200}:[^\s/@'\"]{1,500})(?=@)"
-)
-_ASSIGNED = re.compile(
-    r"(?P<name>[A-Za-z_][\w.-]{0,60}?(?:token|secret|passw(?:or)?d?|passphrase|api[_-]?key|private[_-]?key|credentials?|auth)"
-    r"[\w-]{0,20})(?P<between>['\"]?\s{0,5}(?:=>|:=|=|:)\s{0,5}['\"]?)(?P<value>[^\s'\",;<>{}()\[\]]{8,500})",
-    re.IGNORECASE,
-)
-_HEADER = re.compile(r"(?P<name>\b(?:Bearer|Basic)\s+)(?P<value>[A-Za-z0-9._~+/=-]{12,})", re.IGNORECASE)
-_CANDIDATE = re.compile(r"[A-Za-z0-9+/_=-]{32,500}")
-_HEX = re.compile(r"[0-9a-fA-F]+")
-_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-_MARK = re.compile(r"\[REDACTED:[\w-]+#\d+\]")
-_BORING = re.compile(r"(?:null|none|true|false|undefined|\*+|x+|\$\{?\w+\}?|<[^>]*>|\.\.\.)", re.IGNORECASE)
+_Span = tuple[int, int, str, str]  # start, end, rule, value
 
 
 class RedactionFailed(CicdError):
-    """Text could not be looked through; it is not used then."""
+    """A text could not be looked through for secrets. It is not used then, and no model is asked."""
 
 
 class Redactor:
-    """Numbers each value, so that equal ones stay recognisable: `[REDACTED:rule#2]`. One per failure; any thread.
+    """Puts `[REDACTED:rule#k]` in place of secrets; equal values have the same k. One per failure, from one thread.
 
-    `values` are those that are known: secrets, and variables that are named like some. `is_tracked` says of a text
-    whether it stands in a file of the repository, which is no secret.
+    `values` are known secrets by name. `is_tracked` says of a text that looks random whether a file of the
+    repository has it: then it is none. A value that was once found is hidden wherever it is met afterwards,
+    also without what gave it away.
     """
 
     def __init__(
@@ -77,84 +35,85 @@ class Redactor:
         values: Mapping[str, str] | None = None,
         *,
         is_tracked: Callable[[str], bool] = lambda text: False,
-        rules: Iterable[tuple[str, re.Pattern[str], tuple[str, ...], float]] | None = None,
+        table: Callable[[], Table] = load_table,
     ) -> None:
-        self._masker = Masker(dict(values or {}))
         self._is_tracked = is_tracked
-        self._numbers: dict[str, int] = {}
-        self._rules = tuple(_table() if rules is None else rules)
-        self.counts: Counter[str] = Counter()
+        self._table = table
+        self._variants: dict[str, str] = {}  # what a known value may look like, to the value
+        for value in (values or {}).values():
+            if len(value) >= MIN_CHARACTERS:
+                for variant in list_variants(value):
+                    self._variants[variant.decode("utf-8", "surrogateescape")] = value
+        self._marks: dict[str, str] = {}
+        self._rules: dict[str, str] = {}
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many values each rule has found."""
+        counts: dict[str, int] = {}
+        for rule in self._rules.values():
+            counts[rule] = counts.get(rule, 0) + 1
+        return dict(sorted(counts.items()))
 
     def text(self, text: str) -> str:
         """Return the text without secrets. Raises RedactionFailed."""
-        try:
-            return self._text(text)
-        except (RecursionError, MemoryError, re.error, ValueError) as error:
-            raise RedactionFailed(f"a log could not be looked through for secrets: {error!r}") from error
+        parts: list[str] = []
+        at = 0
+        for start, end, rule, value in self._spans(text):
+            parts += (text[at:start], self._mark(rule, value))
+            at = end
+        return "".join([*parts, text[at:]]) if parts else text
 
     def holds_secret(self, text: str) -> bool:
-        """Whether `text()` would change it; numbers and counts stay as they are."""
-        numbers, counts = dict(self._numbers), Counter(self.counts)
-        try:
-            return self.text(text) != text
-        finally:
-            self._numbers, self.counts = numbers, counts
-
-    def _text(self, text: str) -> str:
-        masked = self._masker.text(text) if self._masker else text
-        if masked != text:
-            self.counts["value"] += masked.count(MASK.decode()) - text.count(MASK.decode())
-            text = masked
-        for rule, pattern in _PREFIXED:
-            text = pattern.sub(lambda found, rule=rule: self._mark(rule, found.group()), text)  # type: ignore[misc]
-        text = _USERINFO.sub(lambda found: found["scheme"] + self._mark("userinfo", found["value"]), text)
-        lowered = text.lower()
-        for rule, pattern, keywords, floor in self._rules:
-            if not keywords or any(word in lowered for word in keywords):
-                text = pattern.sub(lambda found, r=rule, f=floor: self._by_rule(r, f, found), text)  # type: ignore[misc]
-        text = _HEADER.sub(lambda found: found["name"] + self._unless_boring("header", found["value"]), text)
-        text = _ASSIGNED.sub(
-            lambda found: found["name"] + found["between"] + self._unless_boring("assigned", found["value"]), text
-        )
-        return _CANDIDATE.sub(self._by_entropy, text)
+        """Whether `text()` would change it. Counts and numbers stay as they are. Raises RedactionFailed."""
+        return bool(self._spans(text))
 
     def _mark(self, rule: str, value: str) -> str:
-        if _MARK.search(value) or value == MASK.decode():
-            return value
-        digest = hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()
-        number = self._numbers.setdefault(digest, len(self._numbers) + 1)
-        self.counts[rule] += 1
-        return f"[REDACTED:{rule}#{number}]"
+        if value not in self._marks:
+            self._marks[value] = f"[REDACTED:{rule}#{len(self._marks) + 1}]"
+            self._rules[value] = rule
+        return self._marks[value]
 
-    def _by_rule(self, rule: str, floor: float, found: re.Match[str]) -> str:
-        value = next((group for group in found.groups() if group), found.group())
-        if _MARK.search(found.group()) or entropy(value) < floor or _BORING.fullmatch(value) or self._is_tracked(value):
-            return found.group()
-        return found.group().replace(value, self._mark(rule, value))
+    def _spans(self, text: str) -> list[_Span]:
+        """Return what is to be hidden, in order; finds that overlap are one, named after the first rule."""
+        try:
+            marks = [match.span() for match in _MARK.finditer(text)] if "[REDACTED:" in text else []
+            found = [span for span in self._find(text) if not _touches(span, marks)]
+        except (OSError, ValueError, RecursionError, MemoryError, re.error, msgspec.MsgspecError) as error:
+            raise RedactionFailed(
+                f"a text could not be looked through for secrets: {type(error).__name__}",
+                hint="nothing of it is shown or sent; a damaged installation may be to blame",
+            ) from error
+        merged: list[_Span] = []
+        for start, end, rule, value in sorted(found, key=lambda span: (span[0], -span[1])):
+            if merged and start < merged[-1][1]:
+                if end > merged[-1][1]:
+                    first = merged[-1]
+                    merged[-1] = (first[0], end, first[2], text[first[0] : end])
+            else:
+                merged.append((start, end, rule, value))
+        return merged
 
-    def _unless_boring(self, rule: str, value: str) -> str:
-        is_boring = _BORING.fullmatch(value) or len(set(value)) < 5 or self._is_tracked(value)
-        return value if is_boring else self._mark(rule, value)
-
-    def _by_entropy(self, found: re.Match[str]) -> str:
-        value = found.group()
-        if _HEX.fullmatch(value) or _UUID.search(value) or "REDACTED" in value or value.count("/") > 2:
-            return value
-        if not any(letter.isdigit() for letter in value) or entropy(value) <= ENTROPY_FLOOR or self._is_tracked(value):
-            return value
-        if re.fullmatch(r"[a-z0-9_-]+", value) and ("_" in value or "-" in value):
-            return value  # a name with words, not base64
-        return self._mark("entropy", value)
-
-
-def entropy(text: str) -> float:
-    """Return Shannon's entropy in bits per character."""
-    if not text:
-        return 0.0
-    return -sum(count / len(text) * math.log2(count / len(text)) for count in Counter(text).values())
+    def _find(self, text: str) -> Iterator[_Span]:
+        """Yield in the order of the rules; each is asked about the whole text."""
+        for variant, value in self._variants.items():
+            yield from _occurrences(text, variant, "value", value)
+        for value, rule in list(self._rules.items()):
+            if rule != "value" and len(value) >= _LEAST_LEARNED:
+                yield from _occurrences(text, value, rule, value)
+        for find in (self._table().find, find_formats, find_private_keys):
+            yield from ((start, end, rule, text[start:end]) for start, end, rule in find(text))
+        for start, end in find_random(text):
+            if not self._is_tracked(text[start:end]):
+                yield start, end, "entropy", text[start:end]
 
 
-def _table() -> Iterable[tuple[str, re.Pattern[str], tuple[str, ...], float]]:
-    from cicdctl.fixing.gitleaks import load_rules
+def _occurrences(text: str, wanted: str, rule: str, value: str) -> Iterator[_Span]:
+    at = text.find(wanted)
+    while at >= 0:
+        yield at, at + len(wanted), rule, value
+        at = text.find(wanted, at + len(wanted))
 
-    return load_rules()
+
+def _touches(span: _Span, marks: list[tuple[int, int]]) -> bool:
+    return any(span[0] < end and start < span[1] for start, end in marks)

@@ -42,9 +42,13 @@ def print_failure(bundle: FailureBundle, *, json: bool) -> int:
 
 
 def _head(bundle: FailureBundle) -> Iterator[str]:
-    how = "timed out" if bundle.timed_out else f"signal {bundle.signal}" if bundle.signal else f"exit {bundle.exit_code}"
-    if bundle.exit_code is None and not bundle.timed_out and not bundle.signal:
-        how = "failed"
+    how = "failed"
+    if bundle.timed_out:
+        how = "timed out"
+    elif bundle.signal is not None:
+        how = f"killed by signal {bundle.signal}"
+    elif bundle.exit_code is not None:
+        how = f"exit {bundle.exit_code}"
     where = "the working tree (changed)" if bundle.snapshot else bundle.base[:10]
     yield f"{quoted(bundle.stage)} of run #{bundle.run} on {where}: {how} after {format_duration(bundle.seconds)}"
     yield f"  {bundle.category}: {CATEGORIES[bundle.category]}"
@@ -57,8 +61,8 @@ def _head(bundle: FailureBundle) -> Iterator[str]:
 
 
 def _tests(inventory: TestInventory) -> str:
-    counts = [f"{inventory.counts[name]} {name}" for name in ("failed", "passed", "skipped") if inventory.counts.get(name)]
-    return ", ".join(counts)
+    counts = inventory.counts
+    return ", ".join(f"{counts[name]} {name}" for name in ("failed", "passed", "skipped") if counts.get(name))
 
 
 def _diagnostics(bundle: FailureBundle) -> Iterator[str]:
@@ -76,7 +80,8 @@ def _diagnostics(bundle: FailureBundle) -> Iterator[str]:
 def _diagnostic(one: Diagnostic) -> Iterator[str]:
     code = f" [{one.code}]" if one.code and one.code not in one.message else ""
     place = f"{quoted(place_of(one), limit=MOST_LINE)}: " if one.file else ""
-    yield f"  {place}{quoted(one.message or one.test_id or one.tool, limit=MOST_LINE)}{quoted(code)}  ({quoted(one.tool)})"
+    message = quoted(one.message or one.test_id or one.tool, limit=MOST_LINE)
+    yield f"  {place}{message}{quoted(code)}  ({quoted(one.tool)})"
     if one.test_id:
         yield f"    test {quoted(one.test_id, limit=MOST_LINE)}"
     for frame in one.frames[-MOST_FRAMES:] if len(one.frames) > 1 else ():
@@ -103,7 +108,8 @@ def _changed(bundle: FailureBundle) -> Iterator[str]:
         yield from ("", f"No file has changed since it passed in #{bundle.green_run}.")
         return
     yield from ("", f"Changed since it passed in #{bundle.green_run}")
-    places = {one.file for one in bundle.diagnostics} | {frame.file for one in bundle.diagnostics for frame in one.frames}
+    places = {one.file for one in bundle.diagnostics}
+    places |= {frame.file for one in bundle.diagnostics for frame in one.frames}
     # Those that are complained about first.
     for path in sorted(changed, key=lambda path: (path not in places, path))[:MOST_CHANGED]:
         yield f"  {'>' if path in places else ' '} {quoted(path)}"
@@ -120,7 +126,8 @@ def _left_out(bundle: FailureBundle) -> Iterator[str]:
     if stats.dropped:
         share = 100 * stats.kept / (stats.kept + stats.dropped)
         stage = quoted(bundle.stage)
-        yield f"Shown are {stats.kept} characters of the log ({share:.1f} %); cicdctl logs {bundle.run} {stage} prints it all."
+        yield f"Shown are {stats.kept} characters of the log ({share:.1f} %);"
+        yield f"cicdctl logs {bundle.run} {stage} prints it all."
     if bundle.redactions:
         found = ", ".join(f"{count} {quoted(rule)}" for rule, count in bundle.redactions.items())
         yield f"Hidden are {sum(bundle.redactions.values())} values: {found}."

@@ -16,7 +16,7 @@ from pathlib import Path
 LOGS = Path(__file__).parent / "logs"
 FOLDER = Path("/home/ada/shop")
 
-PRICING = '''\
+PRICING = """\
 class Cart:
     def __init__(self, items):
         self.items = items
@@ -28,8 +28,8 @@ def total(cart):
 
 def average(cart):
     return total(cart) / len(cart.items)
-'''
-TEST_PRICING = '''\
+"""
+TEST_PRICING = """\
 import pytest
 
 from src.pricing import Cart, average, total
@@ -64,7 +64,7 @@ def test_with_fixture(broken):
 @pytest.mark.skip(reason="later")
 def test_later():
     pass
-'''
+"""
 PYTEST = {"src/__init__.py": "", "src/pricing.py": PRICING, "tests/test_pricing.py": TEST_PRICING}
 UNITTEST = {
     "app.py": "def double(n):\n    return n + n + 1\n\n\ndef half(n):\n    return n / 0\n",
@@ -94,13 +94,13 @@ class Double(unittest.TestCase):
 }
 JS = {
     "package.json": '{"name": "shop", "type": "commonjs"}\n',
-    "src/cart.js": '''\
+    "src/cart.js": """\
 function total(items) {
   return items.map((item) => item.price.value).reduce((a, b) => a + b, 0);
 }
 module.exports = { total };
-''',
-    "src/cart.test.js": '''\
+""",
+    "src/cart.test.js": """\
 const { total } = require("./cart");
 
 describe("cart", () => {
@@ -115,17 +115,17 @@ describe("cart", () => {
     expect(total([])).toBe(0);
   });
 });
-''',
+""",
     "src/lost.test.js": 'const lost = require("./lost");\n\ntest("lost", () => {});\n',
 }
 VITEST = {
     "package.json": '{"name": "shop", "type": "module"}\n',
-    "src/cart.ts": '''\
+    "src/cart.ts": """\
 export function total(items: { price: { value: number } }[]): number {
   return items.map((item) => item.price.value).reduce((a, b) => a + b, 0);
 }
-''',
-    "src/cart.test.ts": '''\
+""",
+    "src/cart.test.ts": """\
 import { describe, expect, test } from "vitest";
 import { total } from "./cart";
 
@@ -141,11 +141,11 @@ describe("cart", () => {
     expect(total([])).toBe(0);
   });
 });
-''',
+""",
     "src/lost.test.ts": 'import { lost } from "./lost";\nimport { test } from "vitest";\n\ntest("lost", () => lost());\n',
 }
 NODE = {
-    "server.js": '''\
+    "server.js": """\
 const { load } = require("./lib/load");
 
 function start() {
@@ -157,39 +157,39 @@ function start() {
 }
 
 start();
-''',
-    "lib/load.js": '''\
+""",
+    "lib/load.js": """\
 function load(name) {
   return JSON.parse("{" + name);
 }
 module.exports = { load };
-''',
+""",
 }
 TSC = {
     "tsconfig.json": '{"compilerOptions": {"strict": true, "noEmit": true, "types": []}, "include": ["src"]}\n',
-    "src/cart.ts": '''\
+    "src/cart.ts": """\
 export function total(prices: number[]): string {
   return prices.reduce((a, b) => a + b, 0);
 }
 
 export const first = totl([1]);
-''',
+""",
     "src/shop.ts": 'import { total } from "./cart";\n\nconst price: number = total(["a"]);\n',
 }
 ESLINT = {
     "package.json": '{"name": "shop", "type": "module"}\n',
-    "eslint.config.js": '''\
+    "eslint.config.js": """\
 export default [
   { rules: { "no-unused-vars": "error", "no-undef": "error", eqeqeq: "warn", "prefer-const": "error" } },
 ];
-''',
+""",
     "src/cart.js": "let total = 1;\n\nexport function add(a, b) {\n  if (a == 2) return a;\n  return a + summ;\n}\n",
     "src/shop.js": "export const broken = ;\n",
 }
 GO_MOD = {"go.mod": "module example.test/shop\n\ngo 1.19\n"}
 GO_TEST = {
     **GO_MOD,
-    "cart/cart.go": '''\
+    "cart/cart.go": """\
 package cart
 
 func Total(prices []int) int {
@@ -203,8 +203,8 @@ func Total(prices []int) int {
 func First(prices []int) int {
 	return prices[0]
 }
-''',
-    "cart/cart_test.go": '''\
+""",
+    "cart/cart_test.go": """\
 package cart
 
 import "testing"
@@ -226,9 +226,9 @@ func TestTotal(t *testing.T) {
 func TestSkipped(t *testing.T) { t.Skip("later") }
 
 func TestPasses(t *testing.T) {}
-''',
-    "shop/shop.go": "package shop\n\nfunc Name() string { return \"shop\" }\n",
-    "shop/shop_test.go": '''\
+""",
+    "shop/shop.go": 'package shop\n\nfunc Name() string { return "shop" }\n',
+    "shop/shop_test.go": """\
 package shop
 
 import "testing"
@@ -238,11 +238,11 @@ func TestName(t *testing.T) {
 		t.Fatalf("Name() = %q", Name())
 	}
 }
-''',
+""",
 }
 GO_PANIC = {
     **GO_TEST,
-    "cart/first_test.go": '''\
+    "cart/first_test.go": """\
 package cart
 
 import "testing"
@@ -252,11 +252,11 @@ func TestFirst(t *testing.T) {
 		t.Fatal("no")
 	}
 }
-''',
+""",
 }
 GO_BUILD = {
     **GO_MOD,
-    "main.go": '''\
+    "main.go": """\
 package main
 
 import (
@@ -268,11 +268,11 @@ func main() {
 	count := 1
 	fmt.Println(total("a", 2))
 }
-''',
+""",
 }
 GO_RUN = {
     **GO_MOD,
-    "main.go": '''\
+    "main.go": """\
 package main
 
 import "fmt"
@@ -285,12 +285,12 @@ func main() {
 	fmt.Println("opening the shop")
 	(&cart{}).add("tea")
 }
-''',
+""",
 }
 CARGO = {"Cargo.toml": '[package]\nname = "shop"\nversion = "0.1.0"\nedition = "2021"\n'}
 CARGO_BUILD = {
     **CARGO,
-    "src/lib.rs": '''\
+    "src/lib.rs": """\
 pub fn total(prices: &[u32]) -> u32 {
     let unused = 1;
     prices.iter().summ()
@@ -299,11 +299,11 @@ pub fn total(prices: &[u32]) -> u32 {
 pub fn name() -> String {
     "shop"
 }
-''',
+""",
 }
 CARGO_TEST = {
     **CARGO,
-    "src/lib.rs": '''\
+    "src/lib.rs": """\
 pub fn total(prices: &[u32]) -> u32 {
     prices.iter().sum::<u32>() + 1
 }
@@ -333,12 +333,12 @@ mod tests {
     #[ignore]
     fn later() {}
 }
-''',
+""",
     "tests/shop.rs": "#[test]\nfn opens() {\n    assert!(shop::total(&[]) == 0);\n}\n",
 }
 CARGO_RUN = {
     **CARGO,
-    "src/main.rs": '''\
+    "src/main.rs": """\
 fn price(text: &str) -> u32 {
     text.parse().expect("a price")
 }
@@ -346,11 +346,11 @@ fn price(text: &str) -> u32 {
 fn main() {
     println!("{}", price("three"));
 }
-''',
+""",
 }
 CC = {
     "cart.h": "int total(const int *prices, int count);\n",
-    "cart.c": '''\
+    "cart.c": """\
 #include "cart.h"
 
 int total(const int *prices, int count) {
@@ -359,7 +359,7 @@ int total(const int *prices, int count) {
         sum += prices[at];
     return summ;
 }
-''',
+""",
     "shop.c": '#include "lost.h"\n\nint main(void) { return 0; }\n',
     "warn.c": "int unused(int a) {\n    int b;\n    return a;\n}\n",
 }
@@ -375,18 +375,18 @@ LINT = {
 }
 FORMAT = {"shop/cart.py": "x = {  'a':1 }\n", "shop/fine.py": "x = 1\n"}
 MYPY = {
-    "shop/cart.py": '''\
+    "shop/cart.py": """\
 def total(prices: list[int]) -> str:
     return sum(prices)
 
 
 def name() -> str:
     return total(["a"]).lost
-''',
+""",
     "shop/fine.py": "import lost\n",
 }
 JAVA = {
-    "Shop.java": '''\
+    "Shop.java": """\
 public class Shop {
     static int price(String text) {
         try {
@@ -400,10 +400,10 @@ public class Shop {
         System.out.println(price("three"));
     }
 }
-''',
-    "Broken.java": "public class Broken {\n    int one() { return \"1\" }\n    Lost lost;\n}\n",
+""",
+    "Broken.java": 'public class Broken {\n    int one() { return "1" }\n    Lost lost;\n}\n',
 }
-JUNIT_TEST = '''\
+JUNIT_TEST = """\
 package test.example;
 
 import static org.junit.Assert.assertEquals;
@@ -424,8 +424,8 @@ public class CartTest {
     @Test
     public void passes() {}
 }
-'''
-JUNIT_CODE = '''\
+"""
+JUNIT_CODE = """\
 package test.example;
 
 public class Cart {
@@ -439,8 +439,8 @@ public class Cart {
         return prices[0];
     }
 }
-'''
-POM = '''\
+"""
+POM = """\
 <project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
   <groupId>test.example</groupId>
@@ -455,7 +455,7 @@ POM = '''\
     <dependency><groupId>junit</groupId><artifactId>junit</artifactId><version>4.x</version><scope>test</scope></dependency>
   </dependencies>
 </project>
-'''
+"""
 MAVEN = {
     "pom.xml": POM,
     "src/main/java/test/example/Cart.java": JUNIT_CODE,
@@ -470,7 +470,7 @@ GRADLE = {
 }
 GRADLE_BUILD = {**GRADLE, "src/main/java/test/example/Cart.java": MAVEN_BUILD["src/main/java/test/example/Cart.java"]}
 TRACE = {
-    "shop.py": '''\
+    "shop.py": """\
 import json
 
 from lib.load import load
@@ -484,11 +484,14 @@ def main():
 
 
 main()
-''',
+""",
     "lib/__init__.py": "",
     "lib/load.py": "import json\n\n\ndef load(text):\n    return json.loads(text)\n",
 }
-SHELL = {"build.sh": 'set -u\necho building\nlost --version\ncat missing.txt\necho "$UNSET"\n', "locked.sh": "echo no\n"}
+SHELL = {
+    "build.sh": 'set -u\necho building\nlost --version\ncat missing.txt\necho "$UNSET"\n',
+    "locked.sh": "echo no\n",
+}
 
 MVN = "mvn -o -B -Dmaven.repo.local=/usr/share/maven-repo"
 GRADLE_TEST = "GRADLE_USER_HOME=/tmp/gradle gradle --offline --no-daemon --console=plain"
@@ -503,7 +506,7 @@ CASES = [
     ("pytest", "xdist", PYTEST, "python -m pytest -n 2"),
     ("pytest", "collect", {**PYTEST, "tests/test_lost.py": "import lost\n", "tests/test_syntax.py": "def x(:\n"}, "python -m pytest"),
     ("pytest", "conftest", {**PYTEST, "tests/conftest.py": "import lost\n"}, "python -m pytest"),
-    ("pytest", "twice", PYTEST, "python -m pytest -q -k total; pytest -q -k named"),
+    ("pytest", "twice", PYTEST, "python -m pytest -q -k total; python -m pytest -q -k named"),
     ("unittest", "fail", UNITTEST, "python -m unittest"),
     ("unittest", "verbose", UNITTEST, "python -m unittest -v"),
     ("jest", "fail", JS, "jest --no-color"),
@@ -579,8 +582,22 @@ def record(tool: str, case: str, files: dict[str, str], command: str) -> None:
     done = subprocess.run(shell, cwd=FOLDER, env=env, capture_output=True, timeout=300)
     target = LOGS / tool / f"{case}.log"
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(done.stdout)
+    target.write_bytes(_like_ada(done.stdout, modules))
     print(f"{tool}/{case}: exit {done.returncode}, {len(done.stdout)} bytes")
+
+
+def _like_ada(output: bytes, modules: str | None) -> bytes:
+    """Put the recorder's own folders where Ada would have them."""
+    tools = subprocess.run(
+        ["python", "-c", "import sys; print(sys.prefix, sys.base_prefix)"], capture_output=True, text=True, check=True
+    )
+    prefix, base = tools.stdout.split()
+    places = [(f"{prefix}/", "/home/ada/venv/"), (f"{base}/lib", "/usr/lib"), (f"{os.environ['HOME']}/", "/home/ada/")]
+    if modules:
+        places += [(f"../../..{modules}", "node_modules"), (modules, f"{FOLDER}/node_modules")]
+    for real, shown in places:
+        output = output.replace(real.encode(), shown.encode())
+    return output
 
 
 def main(wanted: list[str]) -> None:

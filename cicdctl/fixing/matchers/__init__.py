@@ -1,4 +1,4 @@
-"""Finds in a log what tools complained about, and how many tests ran."""
+"""Finds in a log what tools complained about, and how many tests ran: one module for each family of tools."""
 
 from cicdctl.fixing.matchers.find import Found, find_diagnostics
 

@@ -1,20 +1,46 @@
-"""Looks through a clean log once, with every matcher."""
+"""Looks through a clean log with every matcher."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-import msgspec
-
-from cicdctl.fixing.matchers.blocks import Blocks
+from cicdctl.fixing.matchers import (
+    compilers,
+    declared,
+    formatters,
+    go,
+    javascript,
+    jvm,
+    linters,
+    pytest,
+    python_trace,
+    rust,
+    shell,
+    unittest,
+)
 from cicdctl.fixing.matchers.counts import TestCounts
-from cicdctl.fixing.matchers.drafts import Draft
-from cicdctl.fixing.matchers.one_line import read_line
+from cicdctl.fixing.matchers.drafts import Draft, Lines
 from cicdctl.model import Value
 from cicdctl.model.fixing import Diagnostic
 
 MOST_DIAGNOSTICS = 200
+MOST_CHARS = 2000  # of a line that a matcher looks at
+
+# A matcher is asked only about a log that holds one of its marks. Those that know most of a line come first.
+_MATCHERS: tuple[tuple[tuple[str, ...], Callable[[Lines], Iterator[Draft]]], ...] = (
+    (pytest.MARKS, pytest.find),
+    (unittest.MARKS, unittest.find),
+    (javascript.MARKS, javascript.find),
+    (go.MARKS, go.find),
+    (rust.MARKS, rust.find),
+    (jvm.MARKS, jvm.find),
+    (linters.MARKS, linters.find),
+    (formatters.MARKS, formatters.find),
+    (compilers.MARKS, compilers.find),
+    (python_trace.MARKS, python_trace.find),
+    (shell.MARKS, shell.find),
+)
 
 
 class Found(Value, frozen=True, kw_only=True):
@@ -25,77 +51,45 @@ class Found(Value, frozen=True, kw_only=True):
     counts: Mapping[str, int] = {}
 
 
-def find_diagnostics(lines: Sequence[str]) -> Found:
-    """Return what tools complained about. `lines` are normal and redacted; linear in their length."""
-    blocks, counts = Blocks(), TestCounts()
-    drafts: list[Draft] = []
-    claimed: set[int] = set()
-    for number, line in enumerate(lines, 1):
-        if line.startswith(("{", "[{")):
-            found = list(_from_json(line, number))
-            if found:
-                drafts += found
-                claimed.add(number)
-                continue
-        if counts.read(line):
-            claimed.add(number)
-            continue
-        own = read_line(line, number)
-        if own is not None and not (own.tool == "gofmt" and not _is_gofmt(lines, number)):
-            drafts.append(own)
-            claimed.add(number)
-        elif blocks.read(line, number):
-            claimed.add(number)
-    everything = sorted([*drafts, *blocks.drafts], key=lambda draft: draft.start)
-    kept = [draft.done() for draft in everything if draft.message or draft.test_id]
-    return Found(
-        diagnostics=tuple(dict.fromkeys(kept))[:MOST_DIAGNOSTICS], claimed=frozenset(claimed), counts=counts.result()
-    )
+def find_diagnostics(lines: Sequence[str], *, documents: Iterable[Any] = ()) -> Found:
+    """Return what tools complained about, over all that ran. Linear in the length of the log.
+
+    `documents` are JSON reports that the stage left as files.
+    """
+    counts = TestCounts()
+    drafts = [draft for document in documents for draft in declared.of_document(document, counts)]
+    drafts += declared.find(lines, counts)
+    short = [line if len(line) <= MOST_CHARS else line[:MOST_CHARS] for line in lines]
+    text = "\n".join(short)
+    for marks, find in _MATCHERS:
+        if any(mark in text for mark in marks):
+            drafts += _unknown(find(short), drafts)
+    summaries = counts.read(short)
+    kept = sorted((one for one in drafts if one.message or one.test_id), key=lambda one: one.start)
+    if any(not one.is_weak for one in kept):
+        kept = [one for one in kept if not one.is_weak]
+    claimed = {number for one in kept for number in range(one.start, one.end + 1)}
+    return Found(diagnostics=_distinct(kept), claimed=frozenset(claimed | summaries), counts=counts.result())
 
 
-def _is_gofmt(lines: Sequence[str], number: int) -> bool:
-    """A bare file name means something only where its neighbours are such names, or the log is one."""
-    return len(lines) <= 50 and all(line.endswith(".go") or not line or line.startswith(("$", "+")) for line in lines)
+def _unknown(found: Iterable[Draft], known: Sequence[Draft]) -> list[Draft]:
+    """Leave out what begins inside of another complaint, or where another matcher has begun: it is the same."""
+    begun = {one.start for one in known}
+    inside = {number for one in known for number in range(one.start + 1, one.end + 1)}
+    kept: list[Draft] = []
+    for one in sorted(found, key=lambda draft: draft.start):
+        if one.start not in inside and one.start not in begun:
+            kept.append(one)
+            inside.update(range(one.start + 1, one.end + 1))
+    return kept
 
 
-def _from_json(line: str, number: int) -> Iterable[Draft]:
-    """Read a report that a tool printed as JSON: ruff and eslint as lists, `go test -json` line by line."""
-    if len(line) > 1_000_000:
-        return
-    try:
-        document = msgspec.json.decode(line)
-    except (msgspec.DecodeError, RecursionError):
-        return
-    if isinstance(document, dict):
-        yield from _go_event(document, number)
-        return
-    for entry in document if isinstance(document, list) else ():
-        if isinstance(entry, dict) and "filename" in entry:
-            yield from _ruff_entry(entry, number)
-        elif isinstance(entry, dict) and "filePath" in entry:
-            yield from _eslint_entry(entry, number)
-
-
-def _go_event(event: dict[str, Any], number: int) -> Iterable[Draft]:
-    if event.get("Action") == "fail" and isinstance(event.get("Test"), str):
-        yield Draft("go", "test", f"{event['Test']} failed", number, test_id=event["Test"])
-
-
-def _ruff_entry(entry: dict[str, Any], number: int) -> Iterable[Draft]:
-    place = entry.get("location")
-    draft = Draft("ruff", "lint", str(entry.get("message", "")), number, code=str(entry.get("code") or ""))
-    row = place.get("row") if isinstance(place, dict) else None
-    draft.place(str(entry["filename"]), row if isinstance(row, int) else None)
-    yield draft
-
-
-def _eslint_entry(entry: dict[str, Any], number: int) -> Iterable[Draft]:
-    messages = entry.get("messages")
-    for message in messages if isinstance(messages, list) else ():
-        if isinstance(message, dict) and message.get("severity") == 2:
-            draft = Draft(
-                "eslint", "lint", str(message.get("message", "")), number, code=str(message.get("ruleId") or "")
-            )
-            row = message.get("line")
-            draft.place(str(entry["filePath"]), row if isinstance(row, int) else None)
-            yield draft
+def _distinct(drafts: Iterable[Draft]) -> tuple[Diagnostic, ...]:
+    """Make them values; what a tool says again at its end counts once."""
+    seen: dict[tuple[object, ...], Diagnostic] = {}
+    for draft in drafts:
+        one = draft.done()
+        seen.setdefault((one.tool, one.kind, one.code, one.file, one.line, one.column, one.test_id, one.message), one)
+        if len(seen) == MOST_DIAGNOSTICS:
+            break
+    return tuple(seen.values())
