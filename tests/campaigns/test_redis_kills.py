@@ -51,7 +51,7 @@ while True:
 @pytest.mark.timeout(900)
 def test_kill_9_of_the_server_loses_and_doubles_nothing(tmp_path):
     """40 kills at random moments, with two processes that write."""
-    server = RedisServer(tmp_path / "redis", "--appendfsync", "always")
+    server = RedisServer(tmp_path / "redis")
     state = tmp_path / "state"
     state.mkdir()
     env = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'plugins/cicdctl-redis/src'}"}

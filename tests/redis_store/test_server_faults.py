@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 from cicdctl_redis.faults import Amnesia, Unreachable
 from cicdctl_redis.journal import Batch, Journal
@@ -219,6 +221,21 @@ def test_a_new_history_is_begun_on_demand_only(open_redis, server, a_run, tmp_pa
     mark.unlink()
     assert open_redis().runs(RunFilter()) == []
     assert open_redis().begin(a_run).number == 42
+
+
+def test_numbers_are_not_given_again_by_a_server_that_lost_some(open_redis, server, a_run, tmp_path):
+    """It comes back without its last second: the logs and the runner of the lost run keep their number."""
+    open_redis().begin(a_run)
+    server.kill()
+    kept = shutil.copytree(server.folder, tmp_path / "kept")
+    server.start()
+    assert open_redis().begin(a_run).number == 2
+    server.kill()
+    shutil.rmtree(server.folder)
+    kept.rename(server.folder)
+    server.start()
+    assert [run.number for run in open_redis().runs(RunFilter())] == [1]
+    assert open_redis().begin(a_run).number == 3
 
 
 def test_another_folder_with_the_same_name_is_refused(open_redis, server, a_run, tmp_path):

@@ -32,7 +32,8 @@ class RedisServer:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
-        self._options = ("--appendonly", "yes" if appendonly else "no", *options)
+        # What was acknowledged is there after a kill, however busy the disk of the tests is.
+        self._options = ("--appendonly", "yes" if appendonly else "no", "--appendfsync", "always", *options)
         self.process: subprocess.Popen[bytes] | None = None
         self.start()
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Collection, Iterator, Sequence
 
 from cicdctl.plugin_api import GreenFloor, Run, RunFilter, RunState, StageResult, Verdict, documents
-from cicdctl_redis import runs
+from cicdctl_redis import records, results
 from cicdctl_redis.ledger import Ledger, Transaction
 
 clean = documents.clean
@@ -70,7 +70,7 @@ def _load(ledger: Ledger, numbers: Sequence[str]) -> list[Run]:
     if not numbers:
         return []
     found = ledger.ask(*(("HGET", ledger.key("run", number), "document") for number in numbers))
-    return [runs.decode_run(row, number) for row, number in zip(found, numbers, strict=True) if row is not None]
+    return [records.decode_run(row, number) for row, number in zip(found, numbers, strict=True) if row is not None]
 
 
 def recent_results(ledger: Ledger, pipeline: str, stage: str, limit: int) -> list[tuple[int, StageResult]]:
@@ -87,8 +87,8 @@ def recent_results(ledger: Ledger, pipeline: str, stage: str, limit: int) -> lis
             continue
         tries = ledger.ask(*(("HGETALL", ledger.key("attempts", number)) for number, _ in known))
         for (number, row), attempts in zip(known, tries, strict=True):
-            ended = runs.ended_attempts(attempts, int(number)).get(name, ())
-            result = runs.read_stage(row, stage, int(number), ended)
+            ended = results.ended_attempts(attempts, int(number)).get(name, ())
+            result = results.read_stage(row, stage, int(number), ended)
             if result is not None:
                 found.append((int(number), result))
     return found[: max(0, limit)]
@@ -121,16 +121,16 @@ def green_floor(ledger: Ledger) -> GreenFloor:
     greens = (("ZREVRANGE", _green(ledger, name), "0", "0") for name in pipelines(ledger))
     active, *newest = ledger.ask(("ZRANGE", ledger.key("active"), "0", "-1"), *greens)
     numbers = sorted({*active, *(number for found in newest for number in found)}, key=int)
-    results: list[StageResult] = []
+    found: list[StageResult] = []
     for page in _pages(numbers, _PAGE):
         rows = ledger.ask(*(("HGETALL", ledger.key("stages", number)) for number in page))
         for number, stages in zip(page, rows, strict=True):
-            read = (runs.read_stage(row, name, int(number), ()) for name, row in stages.items())
-            results += [result for result in read if result is not None]
+            read = (results.read_stage(row, name, int(number), ()) for name, row in stages.items())
+            found += [result for result in read if result is not None]
     return GreenFloor(
         runs=frozenset(map(int, numbers)),
-        keys=frozenset(result.key for result in results if result.key is not None),
-        manifests=frozenset(result.manifest for result in results if result.manifest is not None),
+        keys=frozenset(result.key for result in found if result.key is not None),
+        manifests=frozenset(result.manifest for result in found if result.manifest is not None),
     )
 
 
@@ -158,7 +158,7 @@ def prune(ledger: Ledger, keep_last: int, max_age_s: float | None, keep: Collect
             free = 0 if rank is None else max(0, size - max(0, keep_last) - rank)
             wanted = [int(number) for number in numbers[:free] if number not in green and int(number) not in keep]
             if wanted:
-                gone += _forget(ledger, wanted, before)
+                gone += _forget(ledger, name, wanted, before)
             if len(numbers) < _BATCH or free < len(numbers):
                 break
             after = int(numbers[-1])
@@ -166,18 +166,20 @@ def prune(ledger: Ledger, keep_last: int, max_age_s: float | None, keep: Collect
     return sorted(gone)
 
 
-def _forget(ledger: Ledger, numbers: Sequence[int], before: float) -> list[int]:
+def _forget(ledger: Ledger, pipeline: str, numbers: Sequence[int], before: float) -> list[int]:
     def remove(change: Transaction) -> list[int]:
+        # Asked again: one may have been taken over, or become the last green one, in between.
+        green, *lists = ledger.send(
+            ("ZREVRANGE", _green(ledger, pipeline), "0", "0"),
+            *(("LRANGE", ledger.key("events", number), "0", "-1") for number in numbers),
+        )
         gone = []
-        for number in numbers:
-            # Asked again: it may have been taken over, or become the last green one, in between.
-            run = runs.read_run(change, number)
-            if run is None or run.state is not RunState.DONE or run.created_at >= before:
-                continue
-            if change.ask("ZREVRANGE", ("ended", Verdict.PASSED, clean(run.pipeline)), 0, 0) == [str(number)]:
-                continue
-            runs.forget(change, run, ledger)
-            gone.append(number)
+        for number, events in zip(numbers, lists, strict=True):
+            run = records.read_run(change, number)
+            is_old = run is not None and run.state is RunState.DONE and run.created_at < before
+            if run is not None and is_old and str(number) not in green:
+                records.forget(change, run, events)
+                gone.append(number)
         return gone
 
-    return ledger.change(remove, hashes=[("run", number) for number in numbers])
+    return ledger.change(remove, hashes=[("chains",), *(("run", number) for number in numbers)])

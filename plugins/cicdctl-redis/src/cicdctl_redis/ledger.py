@@ -18,11 +18,11 @@ from cicdctl_redis.faults import Unreachable, explained
 from cicdctl_redis.marker import agree, amnesia
 from cicdctl_redis.plugin import RedisOptions
 from cicdctl_redis.server import check, connect, name_of
+from cicdctl_redis.stamp import Stamp
 
 T = TypeVar("T")
 Words = Sequence[str]
 
-STAMP = "redis.stamp"
 _PATIENCE_S = 30.0
 # A server that was away is not asked again by those who cannot wait for this long.
 _REST_S = 1.0
@@ -58,6 +58,7 @@ class Transaction:
         self.ledger = ledger
         self.version = version
         self.commands: list[Words] = []
+        self.new_run = 0
         self._hashes = hashes
         self._texts: dict[str, str | None] = {}
 
@@ -104,6 +105,9 @@ class Transaction:
     def count(self, name: str) -> int:
         """Give the next number of a counter: each is given once."""
         number = int(self.hash("counters").get(name, 0)) + 1
+        if name == "run":
+            # A server that lost its last second would give the numbers of those runs again.
+            number = self.new_run = max(number, self.ledger.stamp.highest_run() + 1, self.new_run + 1)
         self.set(("counters",), name, number)
         return number
 
@@ -114,7 +118,7 @@ class Ledger:
     def __init__(self, options: RedisOptions, places: Places) -> None:
         self.server = name_of(options)
         self.settle: Callable[[], object] = lambda: None
-        self.stamp = places.state / STAMP
+        self.stamp = Stamp(places.state)
         self._folder: Path = places.state
         self._options = options
         # The id of the repository, as cicdctl tells it everywhere.
@@ -205,7 +209,7 @@ class Ledger:
         if outcome == "amnesia":
             self._recognise(None, mark)
         if outcome == "ok":
-            self._touch()
+            self._stamp(change.new_run)
         return bool(outcome == "ok")
 
     def _agreed(self) -> str:
@@ -231,11 +235,11 @@ class Ledger:
             self._rests_until = time.monotonic() + _REST_S
             raise
 
-    def _touch(self) -> None:
-        """Wake those on this host who watch for changes."""
+    def _stamp(self, new_run: int) -> None:
         try:
-            os.utime(self.stamp)
-        except FileNotFoundError:
-            self.stamp.touch(mode=0o600)
+            if new_run:
+                self.stamp.raise_to(new_run)
+            else:
+                self.stamp.touch()
         except OSError:
-            return
+            return  # it is written, and whoever watches looks now and then anyway

@@ -9,7 +9,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from cicdctl.plugin_api import Letter, News, Run, RunState, documents, letter_rules
-from cicdctl_redis import runs
+from cicdctl_redis import records
 from cicdctl_redis.ledger import Ledger, Transaction
 
 clean = documents.clean
@@ -50,7 +50,7 @@ class RedisOutbox:
         if not newer:
             return False
         found = self._ledger.ask(*(("HGET", key("run", number), "document") for number in newer))
-        others = [runs.decode_run(row, number) for row, number in zip(found, newer, strict=True) if row is not None]
+        others = [records.decode_run(row, number) for row, number in zip(found, newer, strict=True) if row is not None]
         waits = (RunState.QUEUED, RunState.BLOCKED)
         return any(other.pipeline == clean(run.pipeline) and other.state not in waits for other in others)
 

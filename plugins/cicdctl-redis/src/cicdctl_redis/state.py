@@ -22,12 +22,14 @@ from cicdctl.plugin_api import (
     StoreError,
     run_rules,
 )
-from cicdctl_redis import history, queue, runs
+from cicdctl_redis import history, records, results
+from cicdctl_redis.changes import apply_change
 from cicdctl_redis.deployments import RedisDeployments
 from cicdctl_redis.faults import Amnesia, Unreachable
 from cicdctl_redis.journal import Batch, Journal, advance
 from cicdctl_redis.ledger import Ledger, Transaction
 from cicdctl_redis.outbox import RedisOutbox
+from cicdctl_redis.places import ask_to_end
 from cicdctl_redis.plugin import RedisOptions
 from cicdctl_redis.queue import RedisQueue
 
@@ -69,11 +71,11 @@ class RedisState:
     @property
     def files(self) -> tuple[Path, ...]:
         """See `StateStore.files`."""
-        return (self._ledger.stamp,)
+        return (self._ledger.stamp.path,)
 
     def begin(self, run: Run) -> Run:
         """See `StateStore.begin`."""
-        begun = self._ledger.change(lambda change: runs.add_run(change, run, tells=self.tells))
+        begun = self._ledger.change(lambda change: records.add_run(change, run, tells=self.tells))
         self._own[begun.number] = RunSummary(run=begun)
         return begun
 
@@ -98,17 +100,17 @@ class RedisState:
 
     def _apply(self, batch: Batch, number: int) -> RunSummary:
         def write(change: Transaction) -> RunSummary:
-            run = run_rules.fenced(runs.read_run(change, number), number, batch.epoch)
+            run = run_rules.fenced(records.read_run(change, number), number, batch.epoch)
             if change.hash("run", number).get("batch") != batch.id:
                 before = run.state
                 for item in batch.changes:
-                    run = runs.apply_change(change, run, item)
+                    run = apply_change(change, run, item)
                 if self.tells:
-                    runs.write_transition(change, before, run)
+                    records.write_transition(change, before, run)
                 change.set(("run", number), "batch", batch.id)
-            return runs.summarise(run, change.hash("stages", number), change.hash("attempts", number))
+            return results.summarise(run, change.hash("stages", number), change.hash("attempts", number))
 
-        return self._ledger.change_now(write, hashes=runs.hashes_of(number))
+        return self._ledger.change_now(write, hashes=records.hashes_of(number))
 
     def _refuse_rest(self) -> None:
         if self._ledger.rests:
@@ -137,7 +139,7 @@ class RedisState:
     def tell(self, run: Run, event: str, text: str) -> None:
         """See `StateStore.tell`."""
         if self.tells:
-            self._ledger.change(lambda change: runs.write_news(change, run, event, text))
+            self._ledger.change(lambda change: records.write_news(change, run, event, text))
 
     def runs(self, wanted: RunFilter) -> list[Run]:
         """See `StateStore.runs`."""
@@ -156,7 +158,7 @@ class RedisState:
             if self._journal.has(number) and number in self._own:
                 return self._own[number]
             raise
-        return None if document is None else runs.summarise(runs.decode_run(document, number), stages, attempts)
+        return None if document is None else results.summarise(records.decode_run(document, number), stages, attempts)
 
     def events(self, *, run: int | None = None, after: int = 0, limit: int = 1000) -> list[Event]:
         """See `StateStore.events`."""
@@ -185,29 +187,29 @@ class RedisState:
         """See `StateStore.take_over`."""
 
         def take(change: Transaction) -> RunSummary:
-            before = runs.read_run(change, number)
+            before = records.read_run(change, number)
             run = run_rules.taken_over(before, number)
             assert before is not None
-            runs.put_run(change, before, run)
+            records.put_run(change, before, run)
             if not run.cancel_requested:
                 change.unset(("run", number), "cancel_reason")
-            runs.write_event(change, number, "run_taken_over", detail={"epoch": run.epoch})
-            return runs.summarise(run, change.hash("stages", number), change.hash("attempts", number))
+            records.write_event(change, number, "run_taken_over", detail={"epoch": run.epoch})
+            return results.summarise(run, change.hash("stages", number), change.hash("attempts", number))
 
-        self._own[number] = self._ledger.change(take, hashes=runs.hashes_of(number))
+        self._own[number] = self._ledger.change(take, hashes=records.hashes_of(number))
         return self._own[number].run.epoch
 
     def request_cancel(self, number: int, reason: str) -> bool:
         """See `StateStore.request_cancel`."""
 
         def ask(change: Transaction) -> bool:
-            run = runs.read_run(change, number)
+            run = records.read_run(change, number)
             if run is None or run.state is RunState.DONE:
                 return False
-            queue.ask_to_end(change, run, reason)
+            ask_to_end(change, run, reason)
             return True
 
-        return self._ledger.change(ask, hashes=runs.hashes_of(number))
+        return self._ledger.change(ask, hashes=records.hashes_of(number))
 
     def cancel_reason(self, number: int) -> str | None:
         """See `StateStore.cancel_reason`. While the server is away nobody can ask a run of this process to end."""
@@ -223,7 +225,7 @@ class RedisState:
 
     def open_attempts(self, number: int) -> list[OpenAttempt]:
         """See `StateStore.open_attempts`."""
-        return runs.open_attempts(self._ledger.ask(("HGETALL", self._ledger.key("attempts", number)))[0])
+        return results.open_attempts(self._ledger.ask(("HGETALL", self._ledger.key("attempts", number)))[0])
 
     def recent_results(self, pipeline: str, stage: str, limit: int) -> list[tuple[int, StageResult]]:
         """See `StateStore.recent_results`."""
