@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import os
 import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Literal
 
-from cicdctl.errors import GitError
+from cicdctl.fixing.line_changes import count_changes, make_hunks
+from cicdctl.fixing.paths import PathRules
 from cicdctl.git import Repository
+from cicdctl.git.attributes import Attributes, checkout_conversion
 from cicdctl.git.commit import change_tree, write_object
-from cicdctl.git.trees import FOLDER, MODULE
-from cicdctl.model.fixing import Candidate, CandidateFile
+from cicdctl.git.trees import FILE as PLAIN
+from cicdctl.git.trees import FOLDER, LINK, MODULE, PROGRAM
+from cicdctl.model.fixing import Candidate, CandidateFile, GuardFinding
 
 MOST_BYTES = 8 << 20  # of one file; the guards are stricter
-_LINK, _PLAIN, _EXECUTABLE = 0o120000, 0o100644, 0o100755
 
 
 def build_candidate(
@@ -25,45 +27,35 @@ def build_candidate(
     """Read exactly these paths of a worktree and write the tree that they make of the base. No ref is touched.
 
     The worktree is not opened as a repository, and no link in it is followed. Paths that are as they were are left
-    out, and so is everything that is not named. Raises GitError.
+    out, and so is everything that is not named. What must not be read is not: it is in `refused`, with the rule.
+    Raises GitError when the repository cannot be read or written.
     """
+    reader = _Reader(repository, base_tree, worktree)
     files: list[CandidateFile] = []
-    changes: dict[bytes, tuple[int, str] | None] = {}
-    added = deleted = size = 0
+    refused: list[GuardFinding] = []
     for path in dict.fromkeys(paths):
-        file = _compare(repository, base_tree, worktree, path)
-        if file is None:
-            continue
-        plus, minus = _count(repository, file)
-        file = CandidateFile(
-            path=file.path,
-            op=file.op,
-            mode=file.mode,
-            old_blob=file.old_blob,
-            new_blob=file.new_blob,
-            old_mode=file.old_mode,
-            added=plus,
-            deleted=minus,
-        )
-        files.append(file)
-        added, deleted = added + plus, deleted + minus
-        raw = path.encode("utf-8", "surrogateescape")
-        changes[raw] = None if file.new_blob is None else (file.mode, file.new_blob)
-    tree = change_tree(repository, base_tree, changes) if changes else base_tree
+        try:
+            file = reader.compare(path)
+        except _Unfit as unfit:
+            refused.append(GuardFinding(rule=unfit.rule, level="block", text=unfit.text, file=path))
+        else:
+            files += [file] if file is not None else []
+    files.sort(key=lambda one: one.path)
+    tree = _changed_tree(repository, base_tree, files)
     if tree is None:
-        raise GitError("nothing would be left of the tree")
-    ordered = tuple(sorted(files, key=lambda one: one.path))
-    diff = "".join(_diff(repository, one) for one in ordered)
-    size = len(diff.encode("utf-8", "surrogateescape"))
+        refused.append(GuardFinding(rule="deletion", level="block", text="nothing would be left"))
+        tree = base_tree
+    diff = "".join(_diff(repository, one) for one in files).encode("utf-8", "surrogateescape")
     return Candidate(
         base=base,
         base_tree=base_tree,
         tree=tree,
-        files=ordered,
-        added=added,
-        deleted=deleted,
-        bytes=size,
-        diff_sha256=hashlib.sha256(diff.encode("utf-8", "surrogateescape")).hexdigest(),
+        files=tuple(files),
+        added=sum(one.added for one in files),
+        deleted=sum(one.deleted for one in files),
+        bytes=len(diff),
+        diff_sha256=hashlib.sha256(diff).hexdigest(),
+        refused=tuple(refused),
     )
 
 
@@ -82,124 +74,188 @@ def is_binary(content: bytes) -> bool:
     return b"\0" in content[:8000]
 
 
-def _compare(repository: Repository, base_tree: str, worktree: Path, path: str) -> CandidateFile | None:
-    entry = repository.find_entry(base_tree, path.encode("utf-8", "surrogateescape"))
-    if entry is not None and entry.mode in (FOLDER, MODULE):
-        return None
-    old_blob, old_mode = (entry.oid, entry.mode) if entry is not None else (None, None)
-    found = _read(worktree, path)
-    if found is None:
-        if entry is None:
+class _Unfit(Exception):
+    """A path that is not read; `rule` is the guard's that says so."""
+
+    def __init__(self, rule: str, text: str) -> None:
+        super().__init__(text)
+        self.rule, self.text = rule, text
+
+
+class _Reader:
+    """Compares paths of a worktree with the base tree."""
+
+    def __init__(self, repository: Repository, base_tree: str, worktree: Path) -> None:
+        self._repository = repository
+        self._tree = base_tree
+        self._worktree = worktree
+        self._rules = PathRules(None)
+        self._attributes: Attributes | None = None
+
+    def compare(self, path: str) -> CandidateFile | None:
+        """Return what became of a path; None when it is as it was. Raises _Unfit, GitError."""
+        hostile = self._rules.why_hostile(path)
+        if hostile is not None:
+            raise _Unfit("paths", hostile)
+        raw = path.encode("utf-8", "surrogateescape")
+        entry = self._entry(raw)
+        found = self._read(path)
+        if entry is None and found is None:
             return None
+        old_mode, old_blob = (entry[0], entry[1]) if entry is not None else (None, None)
+        if found is None:
+            assert old_mode is not None
+            return self._counted(path, "delete", old_mode, None, old_mode, old_blob)
+        mode, content = found
+        if mode != LINK:
+            content = self._as_stored(raw, content)
+        blob = write_object(self._repository, b"blob", content)
+        if (mode, blob) == (old_mode, old_blob):
+            return None
+        return self._counted(path, "add" if entry is None else "modify", mode, blob, old_mode, old_blob)
+
+    def _entry(self, raw: bytes) -> tuple[int, str] | None:
+        """Mode and id of a file of the base; a submodule, and whatever is below one or a link, is not for fixers."""
+        parts = raw.split(b"/")
+        for count in range(1, len(parts) + 1):
+            entry = self._repository.find_entry(self._tree, b"/".join(parts[:count]))
+            if entry is None:
+                return None
+            is_whole = count == len(parts)
+            if entry.mode == MODULE:
+                raise _Unfit("file-type", "it belongs to a submodule")
+            if is_whole and entry.mode == FOLDER:
+                return None
+            if not is_whole and entry.mode == LINK:
+                raise _Unfit("paths", "path: it leads through a link")
+            if is_whole:
+                return entry.mode, entry.oid
+        return None
+
+    def _counted(
+        self,
+        path: str,
+        op: Literal["add", "modify", "delete"],
+        mode: int,
+        new_blob: str | None,
+        old_mode: int | None,
+        old_blob: str | None,
+    ) -> CandidateFile:
+        old, new = _blob(self._repository, old_blob), _blob(self._repository, new_blob)
+        added, deleted = (0, 0) if is_binary(old) or is_binary(new) else count_changes(old, new)
         return CandidateFile(
-            path=path, op="delete", mode=entry.mode, old_mode=old_mode, old_blob=old_blob, new_blob=None
+            path=path,
+            op=op,
+            mode=mode,
+            old_mode=old_mode,
+            old_blob=old_blob,
+            new_blob=new_blob,
+            added=added,
+            deleted=deleted,
         )
-    mode, content = found
-    if old_blob is not None and mode != _LINK:
-        content = _as_stored(content, _blob(repository, old_blob))
-    blob = write_object(repository, b"blob", content)
-    if blob == old_blob and mode == old_mode:
-        return None
-    op = "add" if entry is None else "modify"
-    return CandidateFile(path=path, op=op, mode=mode, old_mode=old_mode, old_blob=old_blob, new_blob=blob)  # type: ignore[arg-type]
 
-
-def _read(worktree: Path, path: str) -> tuple[int, bytes] | None:
-    """Read a file below a worktree without following a link at any level; None when it is not there."""
-    folder = os.open(worktree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
+    def _read(self, path: str) -> tuple[int, bytes] | None:
+        """Read a file without following a link at any level; None when it, or a folder of it, is not there."""
         *parents, name = path.split("/")
-        for part in parents:
-            below = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+        folder = os.open(self._worktree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            for part in parents:
+                if stat.S_ISLNK(os.stat(part, dir_fd=folder, follow_symlinks=False).st_mode):
+                    raise _Unfit("paths", "path: it leads through a link")
+                below = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+                os.close(folder)
+                folder = below
+            return _read_file(folder, name)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise _Unfit("file-type", f"it cannot be read: {error.strerror}") from error
+        finally:
             os.close(folder)
-            folder = below
-        facts = os.stat(name, dir_fd=folder, follow_symlinks=False)
-        if stat.S_ISLNK(facts.st_mode):
-            return _LINK, os.fsencode(os.readlink(name, dir_fd=folder))
-        if not stat.S_ISREG(facts.st_mode):
-            raise GitError(f'"{path}" is no regular file now')
-        if facts.st_size > MOST_BYTES:
-            raise GitError(f'"{path}" has more than {MOST_BYTES} bytes')
-        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
-        with os.fdopen(descriptor, "rb") as file:
-            return (_EXECUTABLE if facts.st_mode & 0o100 else _PLAIN), file.read(MOST_BYTES + 1)
-    except (FileNotFoundError, NotADirectoryError):
+
+    def _as_stored(self, raw: bytes, content: bytes) -> bytes:
+        """Undo what git did to the bytes when it wrote the file; most files are stored as they are."""
+        if self._attributes is None:
+            self._attributes = Attributes(self._read_attributes)
+        conversion = checkout_conversion(self._attributes, raw)
+        if not conversion:
+            return content
+        if conversion in ("eol=crlf", "crlf=crlf"):
+            return content if is_binary(content) else content.replace(b"\r\n", b"\n")
+        raise _Unfit("file-type", f"git converts it ({conversion})")
+
+    def _read_attributes(self, folder: bytes) -> bytes | None:
+        entry = self._repository.find_entry(self._tree, folder + b"/.gitattributes" if folder else b".gitattributes")
+        if entry is None or entry.mode not in (PLAIN, PROGRAM):
+            return None
+        return self._repository.read_object(entry.oid)[1]
+
+
+def _read_file(folder: int, name: str) -> tuple[int, bytes] | None:
+    facts = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    if stat.S_ISLNK(facts.st_mode):
+        return LINK, os.fsencode(os.readlink(name, dir_fd=folder))
+    if stat.S_ISDIR(facts.st_mode):
         return None
-    except OSError as error:
-        raise GitError(f'"{path}" cannot be read: {error.strerror}') from error
-    finally:
-        os.close(folder)
+    if not stat.S_ISREG(facts.st_mode):
+        raise _Unfit("file-type", "it is no regular file")
+    # A second name may be one outside, where things are that no patch may hold.
+    if facts.st_nlink > 1:
+        raise _Unfit("file-type", "it has a second name")
+    if facts.st_size > MOST_BYTES:
+        raise _Unfit("size", f"it has more than {MOST_BYTES} bytes")
+    descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+    with os.fdopen(descriptor, "rb") as file:
+        return (PROGRAM if facts.st_mode & 0o100 else PLAIN), file.read(MOST_BYTES)
 
 
-def _as_stored(content: bytes, before: bytes) -> bytes:
-    """Undo the line ends of a checkout with `eol=crlf`: the repository holds plain ones."""
-    if b"\r\n" in before or b"\n" not in content or is_binary(content):
-        return content
-    return content.replace(b"\r\n", b"\n") if content.count(b"\r\n") == content.count(b"\n") else content
+def _changed_tree(repository: Repository, base_tree: str, files: Sequence[CandidateFile]) -> str | None:
+    set_now = {file.path for file in files if file.new_blob is not None}
+    changes: dict[bytes, tuple[int, str] | None] = {}
+    for file in files:
+        # A file in the place of a folder removes what was below it.
+        if file.new_blob is None and any(_is_below(file.path, one) for one in set_now):
+            continue
+        new = None if file.new_blob is None else (file.mode, file.new_blob)
+        changes[file.path.encode("utf-8", "surrogateescape")] = new
+    return change_tree(repository, base_tree, changes) if changes else base_tree
+
+
+def _is_below(path: str, folder: str) -> bool:
+    return path.startswith(folder + "/")
 
 
 def _blob(repository: Repository, oid: str | None) -> bytes:
     return b"" if oid is None else repository.read_object(oid)[1]
 
 
-def _lines(content: bytes) -> list[str]:
-    text = content.decode("utf-8", "surrogateescape")
-    # Only a newline ends a line for git; `splitlines` knows a dozen more.
-    pieces = text.split("\n")
-    return [piece + "\n" for piece in pieces[:-1]] + ([pieces[-1]] if pieces[-1] else [])
-
-
-def _count(repository: Repository, file: CandidateFile) -> tuple[int, int]:
-    old, new = contents(repository, file)
-    if is_binary(old) or is_binary(new):
-        return 0, 0
-    plus = minus = 0
-    for tag, start, end, new_start, new_end in _matcher(old, new).get_opcodes():
-        if tag != "equal":
-            plus, minus = plus + new_end - new_start, minus + end - start
-    return plus, minus
-
-
-def _matcher(old: bytes, new: bytes) -> difflib.SequenceMatcher[str]:
-    return difflib.SequenceMatcher(None, _lines(old), _lines(new), autojunk=True)
-
-
-def changed_lines(old: bytes, new: bytes) -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:
-    """Return added and removed lines with their numbers, from 1, in the file they are in."""
-    before, after = _lines(old), _lines(new)
-    added: list[tuple[int, str]] = []
-    removed: list[tuple[int, str]] = []
-    matcher = difflib.SequenceMatcher(None, before, after, autojunk=True)
-    for tag, start, end, new_start, new_end in matcher.get_opcodes():
-        if tag != "equal":
-            removed += [(number + 1, before[number].rstrip("\n")) for number in range(start, end)]
-            added += [(number + 1, after[number].rstrip("\n")) for number in range(new_start, new_end)]
-    return added, removed
-
-
 def _diff(repository: Repository, file: CandidateFile) -> str:
+    return "".join(_diff_lines(repository, file))
+
+
+def _diff_lines(repository: Repository, file: CandidateFile) -> Iterator[str]:
     old, new = contents(repository, file)
     names = _quoted(f"a/{file.path}"), _quoted(f"b/{file.path}")
-    head = [f"diff --git {names[0]} {names[1]}\n"]
+    yield f"diff --git {names[0]} {names[1]}\n"
     if file.op == "add":
-        head.append(f"new file mode {file.mode:o}\n")
+        yield f"new file mode {file.mode:o}\n"
     elif file.op == "delete":
-        head.append(f"deleted file mode {file.mode:o}\n")
+        yield f"deleted file mode {file.mode:o}\n"
     elif file.old_mode != file.mode:
-        head += [f"old mode {file.old_mode:o}\n", f"new mode {file.mode:o}\n"]
+        yield f"old mode {file.old_mode:o}\nnew mode {file.mode:o}\n"
+    if file.old_blob == file.new_blob:
+        return
     zero = "0" * len(file.old_blob or file.new_blob or "")
     same_mode = f" {file.mode:o}" if file.op == "modify" and file.old_mode == file.mode else ""
-    if file.old_blob != file.new_blob:
-        head.append(f"index {file.old_blob or zero}..{file.new_blob or zero}{same_mode}\n")
+    yield f"index {file.old_blob or zero}..{file.new_blob or zero}{same_mode}\n"
     if is_binary(old) or is_binary(new):
-        return "".join([*head, f"Binary files {names[0]} and {names[1]} differ\n"])
-    sides = ("/dev/null" if file.op == "add" else names[0], "/dev/null" if file.op == "delete" else names[1])
-    return "".join([*head, *_hunks(_lines(old), _lines(new), *sides)])
-
-
-def _hunks(old: list[str], new: list[str], old_name: str, new_name: str) -> Iterator[str]:
-    for line in difflib.unified_diff(old, new, old_name, new_name, n=3):
-        yield line if line.endswith("\n") else line + "\n\\ No newline at end of file\n"
+        yield f"Binary files {names[0]} and {names[1]} differ\n"
+    elif old != new:
+        # Git ends a name with blanks in it by a tab.
+        ends = ["\t" if " " in name and not name.startswith('"') else "" for name in names]
+        yield "--- " + ("/dev/null" if file.op == "add" else names[0] + ends[0]) + "\n"
+        yield "+++ " + ("/dev/null" if file.op == "delete" else names[1] + ends[1]) + "\n"
+        yield from make_hunks(old, new)
 
 
 def _quoted(path: str) -> str:

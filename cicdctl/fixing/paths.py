@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import stat
@@ -17,8 +16,8 @@ from cicdctl.git.names import check_name
 from cicdctl.model.fixing import EditRefused
 
 TESTS = (
-    "tests/**", "test/**", "**/test_*.py", "**/*_test.*", "**/*.spec.*", "**/*.test.*", "**/__snapshots__/**",
-    "**/conftest.py", "**/testdata/**", "**/__tests__/**",
+    "**/tests/**", "**/test/**", "**/test_*.py", "**/*_test.*", "**/*.spec.*", "**/*.test.*", "**/__snapshots__/**",
+    "**/conftest.py", "**/testdata/**", "**/__tests__/**", "**/spec/**",
 )  # fmt: skip
 PIPELINES = (
     ".github/**", ".gitlab-ci.yml", ".circleci/**", "Jenkinsfile", "azure-pipelines.yml", ".buildkite/**", ".husky/**",
@@ -29,7 +28,7 @@ LOCKS = (
 )  # fmt: skip
 MANIFESTS = (
     "**/package.json", "**/pyproject.toml", "**/setup.*", "**/requirements*.txt", "**/go.mod", "**/Cargo.toml",
-    "**/CODEOWNERS", "**/LICENSE*", "**/.env*", "**/Gemfile", "**/pom.xml", "**/build.gradle*",
+    "**/requirements/*.txt", "**/Pipfile", "**/CODEOWNERS", "**/LICENSE*", "**/Gemfile", "**/pom.xml", "**/build.gradle*",
 )  # fmt: skip
 SETTINGS = (
     "**/pytest.ini", "**/.coveragerc", "**/mypy.ini", "**/ruff.toml", "**/.ruff.toml", "**/.eslintrc*", "**/eslint.config.*",
@@ -39,14 +38,15 @@ AGENTS = (
     "**/CLAUDE.md", "**/AGENTS.md", ".claude/**", ".cursor/**", ".github/copilot-instructions.md", "**/.mcp.json",
 )  # fmt: skip
 SECRETS = (
-    "**/.env*", "**/*.pem", "**/id_*", "**/*.p12", "**/*.kdbx", "**/.netrc", "**/.npmrc", "**/.pypirc",
+    "**/.env*", "**/*.pem", "**/id_rsa*", "**/id_dsa*", "**/id_ecdsa*", "**/id_ed25519*", "**/*.p12", "**/*.kdbx", "**/.netrc", "**/.npmrc", "**/.pypirc",
     "**/*credentials*",
 )  # fmt: skip
 # What no list of the operator lifts: whoever writes here writes the rules.
 _NEVER = (".git*", ".cicd*", ".cicdctl/**")
 
 MOST_PATH_BYTES = 1024
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+# Format characters, half surrogates, and what ends a line or paragraph without a newline.
+_UNSEEN = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
 
 
 class PathRules:
@@ -62,7 +62,7 @@ class PathRules:
     ) -> None:
         self._worktree = worktree
         self._kinds = tuple(
-            (name, compile_globs(tuple(glob.lower() for glob in globs)))
+            (name, compile_globs(tuple(_folded(glob) for glob in globs)))
             for name, globs in (
                 ("test-files", TESTS),
                 ("pipeline", PIPELINES),
@@ -75,8 +75,8 @@ class PathRules:
             if globs
         )
         self._never = compile_globs(_NEVER)
-        self._allowed = compile_globs(tuple(glob.lower() for glob in allowed)) if allowed else None
-        self._scripts = frozenset(script.lower() for script in scripts)
+        self._allowed = compile_globs(tuple(_folded(glob) for glob in allowed)) if allowed else None
+        self._scripts = frozenset(_folded(script) for script in scripts)
 
     def may_write(self, path: str) -> None:
         """Raise EditRefused for a path that is hostile, protected, or leads through a link."""
@@ -89,31 +89,32 @@ class PathRules:
 
     def why_hostile(self, path: str) -> str | None:
         """Say what is wrong with a path as a name; None when nothing is."""
-        if not path or len(os.fsencode(_plain(path))) > MOST_PATH_BYTES:
+        if not path or len(path) > MOST_PATH_BYTES:
             return "path: it is empty or too long"
-        if path.startswith("/") or "\\" in path or path.startswith("~") or re.match(r"[A-Za-z]:", path):
-            return "path: it has to be relative, with / between its parts"
-        if _CONTROL.search(path) or any(unicodedata.category(letter) in ("Cf", "Cs") for letter in path):
+        if any(unicodedata.category(letter) in _UNSEEN for letter in path):
             return "path: it has characters that nobody sees"
+        if len(_bytes(path)) > MOST_PATH_BYTES:
+            return "path: it is empty or too long"
+        if path.startswith(("/", "~")) or "\\" in path or re.match(r"[A-Za-z]:", path):
+            return "path: it has to be relative, with / between its parts"
         for part in path.split("/"):
             if part in ("", ".", ".."):
                 return "path: it has empty parts or dots"
-            if check_name(os.fsencode(_plain(part)), 0o100644) or part.rstrip(" .").lower() == ".git":
+            folded = _folded(part)
+            if check_name(_bytes(folded), 0o100644) or folded.startswith("git~"):
                 return "path: it is git's"
             if part != part.rstrip(" ."):
                 return "path: a part ends in a dot or a blank"
-            if part.lower().startswith("git~"):
-                return "path: it is git's"
         return None
 
     def why_protected(self, path: str) -> str | None:
         """Say which rule protects a path; None when it may be changed."""
-        name = os.fsencode(_plain(path).lower())
+        name = _bytes(_folded(path))
         if self._never(name):
             return "pipeline"
         if self._allowed is not None and self._allowed(name):
             return None
-        if _plain(path).lower() in self._scripts:
+        if _folded(path) in self._scripts:
             return "pipeline"
         return next((kind for kind, globs in self._kinds if globs(name)), None)
 
@@ -142,7 +143,7 @@ class PathRules:
 
 def started_scripts(commands: Iterable[str], paths: Iterable[str]) -> frozenset[str]:
     """Return the files of a tree that commands start: they judge, so they are not to be repaired."""
-    known = {path.lower(): path for path in paths}
+    known = {_folded(path): path for path in paths}
     found = set()
     for command in commands:
         try:
@@ -150,11 +151,16 @@ def started_scripts(commands: Iterable[str], paths: Iterable[str]) -> frozenset[
         except ValueError:
             words = command.split()
         for word in words:
-            plain = word.removeprefix("./").strip(";&|()").lower()
+            plain = _folded(word.strip(";&|()").removeprefix("./"))
             if plain in known:
                 found.add(known[plain])
     return frozenset(found)
 
 
-def _plain(path: str) -> str:
-    return unicodedata.normalize("NFC", path)
+def _folded(path: str) -> str:
+    """Return the name that file systems without case, or with another normal form, would take it for."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())
+
+
+def _bytes(path: str) -> bytes:
+    return path.encode("utf-8", "surrogateescape")
