@@ -63,6 +63,7 @@ def normal_lines(text: str, *, hides: Callable[[str], bool] = lambda text: False
 
 def _without_escapes(line: str) -> str:
     if "\x1b" in line:
+        line = line[max(line.rfind("\x1b[2K"), line.rfind("\r\x1b[K"), 0) :]  # what was there before is erased
         line = _ESCAPES.sub("", line)
     if "\x08" in line:
         kept: list[str] = []

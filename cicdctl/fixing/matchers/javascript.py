@@ -74,6 +74,7 @@ def _uncaught(lines: Lines, at: int, message: str) -> Draft:
     draft = Draft("node", "crash", message, at + 1)
     frames: list[Frame] = []
     cause: list[Frame] = []
+    others = 0  # lines in a row that are not of the trace
     for where in range(at + 1, min(len(lines), at + 60)):
         line = lines[where]
         if frame := _frame(line):
@@ -81,7 +82,11 @@ def _uncaught(lines: Lines, at: int, message: str) -> Draft:
         elif found := _CAUSE.match(line):
             draft.message += f"; caused by {found['message']}"
         elif not line.startswith((" ", "}")):
-            break
+            others += 1
+            if others > 1 or not line:
+                break
+            continue
+        others = 0
         draft.end = where + 1
     draft.frames = [*reversed(frames), *reversed(cause)]
     draft.place_by_frames()

@@ -71,17 +71,19 @@ def find(lines: Lines) -> Iterator[Draft]:
                 "kotlinc", "compile", found["message"], at + 1,
                 file=found["file"], line=found["line"], column=found["column"],
             )  # fmt: skip
-        elif at + 1 < len(lines) and _MORE.match(lines[at + 1]) and (found := _THROWN.match(line)):
+        elif (found := _THROWN.match(line)) and any(_MORE.match(text) for text in lines[at + 1 : at + 3]):
             yield _trace(Draft("java", "crash", found["message"], at + 1), lines, at)
 
 
 def _surefire(lines: Lines, at: int, found: re.Match[str]) -> Draft:
     name = found["full"] or f"{found['owner']}.{found['name'].strip()}"
     draft = Draft("maven", "test", "", at + 1, test_id=name)
-    if at + 1 < len(lines):
-        thrown = _THROWN.match(lines[at + 1])
-        draft.message = thrown["message"] if thrown else lines[at + 1].strip()
-        _trace(draft, lines, at + 1)
+    near = range(at + 1, min(len(lines), at + 4))
+    begin = next((where for where in near if _THROWN.match(lines[where])), at + 1)
+    if begin < len(lines):
+        thrown = _THROWN.match(lines[begin])
+        draft.message = thrown["message"] if thrown else lines[begin].strip()
+        _trace(draft, lines, begin)
     return draft
 
 
@@ -101,6 +103,7 @@ def _trace(draft: Draft, lines: Lines, at: int) -> Draft:
     raised: list[Frame] = []
     cause: list[Frame] = []
     first: str | None = None
+    others = 0  # lines in a row that are not of the trace
     for where in range(at + 1, min(len(lines), at + 300)):
         line = lines[where]
         if found := _AT.match(line):
@@ -112,7 +115,11 @@ def _trace(draft: Draft, lines: Lines, at: int) -> Draft:
         elif found := _CAUSE.match(line):
             first, cause = found["message"], []
         elif not _MORE.match(line):
-            break
+            others += 1
+            if others > 1 or not line:
+                break
+            continue
+        others = 0
         draft.end = where + 1
     draft.frames = [*reversed(raised), *reversed(cause)]
     if first is not None:

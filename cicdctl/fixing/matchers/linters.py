@@ -47,7 +47,8 @@ def find(lines: Lines) -> Iterator[Draft]:
             elif " - error: " in line and (found := _PYRIGHT.match(line)):
                 yield _placed("pyright", "type", found, at + 1)
             continue
-        eslint_file = found["file"] if (found := _ESLINT_FILE.match(line)) and ":" not in line else None
+        if (found := _ESLINT_FILE.match(line)) and ":" not in line:
+            eslint_file = found["file"]
         if ": " not in line and not line[0].isupper():
             continue
         if (found := _CODED.match(line)) is not None:
