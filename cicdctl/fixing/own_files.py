@@ -90,4 +90,4 @@ class OwnFiles:
         content = self._read(file)
         if content is None or len(content) > MOST_FILE_BYTES or b"\0" in content:
             return None
-        return content.decode("utf-8", "replace").split("\n")
+        return content.decode("utf-8", "replace").removesuffix("\n").split("\n")

@@ -115,6 +115,9 @@ def find_random(text: str) -> Iterator[tuple[int, int]]:
             continue
         if value.count("/") > 1 and not _is_base64(value):
             continue
+        # Of random letters one in 32 is one of these; the names of files and packages are joined by them.
+        if value.count("_") + value.count("-") >= max(3, len(value) // 10):
+            continue
         yield match.span()
 
 

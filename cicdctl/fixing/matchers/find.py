@@ -13,6 +13,7 @@ from cicdctl.fixing.matchers import (
     javascript,
     jvm,
     linters,
+    lock_files,
     pytest,
     python_trace,
     rust,
@@ -29,6 +30,7 @@ MOST_CHARS = 2000  # of a line that a matcher looks at
 
 # A matcher is asked only about a log that holds one of its marks. Those that know most of a line come first.
 _MATCHERS: tuple[tuple[tuple[str, ...], Callable[[Lines], Iterator[Draft]]], ...] = (
+    (lock_files.MARKS, lock_files.find),
     (pytest.MARKS, pytest.find),
     (unittest.MARKS, unittest.find),
     (javascript.MARKS, javascript.find),

@@ -1,4 +1,4 @@
-"""Shells and what they could not start, lock files that are out of date, and programs that a signal ended."""
+"""Shells and what they could not start, and programs that a signal ended."""
 
 # ruff: noqa: E501 (a pattern is read as one line)
 
@@ -11,7 +11,7 @@ from cicdctl.fixing.matchers.drafts import Draft, Lines
 
 MARKS = (
     "not found", "No such file", "Permission denied", "yntax error", "unbound variable", "not set", "core dumped",
-    "Segmentation fault", "Missing script", "No rule to make", "lock", "go.sum", "Exec format", "cannot execute",
+    "Segmentation fault", "Missing script", "No rule to make", "Exec format", "cannot execute",
 )  # fmt: skip
 NOT_FOUND = "command not found"
 _SHELL = re.compile(
@@ -33,25 +33,11 @@ _NPM = re.compile(r"^npm (?:ERR!|error) (?P<message>Missing script: .{1,200})$")
 _DIED = re.compile(
     r"^(?:.{0,300}: )?(?:line \d+: +\d+ )?(?P<message>Segmentation fault|Bus error|Illegal instruction|Floating point exception|Aborted)(?: \(core dumped\).*|\s+.*|)$"
 )
-_LOCK = re.compile(
-    r"(?:The lockfile at .{1,200} needs to be updated"
-    r"|pyproject\.toml changed significantly since poetry\.lock was last generated"
-    r"|poetry\.lock is not up to date with pyproject\.toml"
-    r"|`?npm ci`? can only install packages when your package\.json and package-lock\.json"
-    r"|ERR_PNPM_OUTDATED_LOCKFILE|lockfile would have been modified by this install|Your lockfile needs to be updated"
-    r"|the lock file .{1,200} needs to be updated but --(?:locked|frozen)|cannot update the lock file .{1,200} because --(?:locked|frozen)"
-    r"|missing go\.sum entry|updates to go\.mod needed|go\.mod file indicates .{1,100} but maximum)"
-)
 
 
 def find(lines: Lines) -> Iterator[Draft]:
     """Yield what a shell could not do; weakly that a program found no file, which may have been meant so."""
     for at, line in enumerate(lines):
-        if "lock" in line or "go." in line:
-            found = _LOCK.search(line)
-            if found is not None:
-                yield Draft("lock", "lint", found.group(), at + 1)
-                continue
         draft = _read(line, at + 1)
         if draft is not None:
             yield draft
