@@ -8,7 +8,8 @@ import re
 import shlex
 import stat
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from pathlib import Path
 
 from cicdctl.git import compile_globs
@@ -139,6 +140,16 @@ class PathRules:
             if not is_last and not stat.S_ISDIR(mode):
                 return "path: a file is in its way"
         return None
+
+
+@cache
+def _tests() -> Callable[[bytes], bool]:
+    return compile_globs(tuple(map(_folded, TESTS)))
+
+
+def is_test_path(path: str) -> bool:
+    """Whether a file counts as a test, or as what tests compare with."""
+    return _tests()(_bytes(_folded(path)))
 
 
 def started_scripts(commands: Iterable[str], paths: Iterable[str]) -> frozenset[str]:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
+from msgspec.structs import replace
+
+from cicdctl.fixing.guards.brace_code import find_in_braces
 from cicdctl.fixing.guards.dangers import find_dangers
 from cicdctl.fixing.guards.evasions import find_evasions
-from cicdctl.fixing.guards.patch import ChangedFile, GuardPolicy, Patch
+from cicdctl.fixing.guards.hidden_letters import find_hidden_letters
+from cicdctl.fixing.guards.patch import MOST_LINE, MOST_TEXT, ChangedFile, GuardPolicy, Patch
 from cicdctl.fixing.guards.python_code import find_in_python
 from cicdctl.fixing.guards.shape import find_in_paths, find_in_shape
 from cicdctl.fixing.redact import Redactor
@@ -14,28 +19,38 @@ from cicdctl.git import Repository
 from cicdctl.model.fixing import Candidate, FailureBundle, GuardFinding
 
 MOST_FINDINGS = 50
+_ORDER = {"block": 0, "needs_approval": 1, "note": 2}
+_PIECE = re.compile(r"[^\s'\"`,;:=()\[\]{}<>]+")
 
 
 def check_guards(
     candidate: Candidate, repository: Repository, *, bundle: FailureBundle, policy: GuardPolicy, redactor: Redactor
 ) -> tuple[GuardFinding, ...]:
-    """Return what the guards find, blocks first, at most 50. Pure but for reading the candidate's blobs."""
+    """Return what the guards find, blocks first, at most 50, their texts redacted.
+
+    Pure but for reading the candidate's blobs. Raises GitError, RedactionFailed.
+    """
     patch = Patch(candidate=candidate, files=tuple(ChangedFile(repository, file) for file in candidate.files))
     found = [
-        *find_in_paths(patch, policy),
+        *candidate.refused,
+        *find_in_paths(patch, policy, bundle),
         *find_in_shape(patch, policy),
         *find_evasions(patch),
-        *find_in_python(patch),
+        *find_in_python(patch, bundle),
+        *find_in_braces(patch),
         *find_dangers(patch, bundle),
+        *find_hidden_letters(patch),
         *_secrets(patch, redactor),
     ]
-    order = {"block": 0, "needs_approval": 1, "note": 2}
-    return tuple(sorted(dict.fromkeys(found), key=lambda one: order[one.level])[:MOST_FINDINGS])
+    ordered = sorted(dict.fromkeys(found), key=lambda one: _ORDER[one.level])[:MOST_FINDINGS]
+    return tuple(replace(one, text=redactor.text(one.text)[:MOST_TEXT]) for one in ordered)
 
 
 def _secrets(patch: Patch, redactor: Redactor) -> Iterator[GuardFinding]:
     for file in patch.files:
         for number, line in file.added:
-            if redactor.holds_secret(line):
+            # What stood there before, perhaps in other quotes, is not this patch's doing.
+            is_known = all(piece in file.old for piece in _PIECE.findall(line))
+            if not is_known and redactor.holds_secret(line[:MOST_LINE]):
                 yield file.finding("secrets", "block", "it holds what looks like a secret", number)
                 break

@@ -5,50 +5,41 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterator
 
-from cicdctl.fixing.guards.patch import ChangedFile, Patch, by_pattern
+from cicdctl.fixing.guards.patch import ChangedFile, Patch, Pattern, by_pattern
 from cicdctl.model.fixing import FailureBundle, GuardFinding
 
-SWALLOWING = (
-    ("js", re.compile(r"\bcatch\s*(?:\([^)]*\))?\s*\{\s*\}|\.catch\(\s*\(\s*\w*\s*\)\s*=>\s*\{?\s*\}?\s*\)")),
-    ("shell", re.compile(r"2>\s*/dev/null|&>\s*/dev/null")),
-    ("go", re.compile(r"\b_\s*=\s*err\b|\b\w+,\s*_\s*:?=\s*\w+")),
-    ("java", re.compile(r"\bcatch\s*\([^)]*\)\s*\{\s*\}")),
-    ("rust", re.compile(r"\.unwrap_or_default\(\)|let\s+_\s*=")),
+SWALLOWING: tuple[Pattern, ...] = (
+    ("js", re.compile(r"\.catch\(\s*(?:\(\s*\w*\s*\)|\w+)\s*=>\s*(?:\{\s*\}|null|undefined|void 0)\s*\)|\.catch\(\s*(?:noop|\(\)\s*=>\s*\{\s*\})\s*\)")),
+    ("shell other", re.compile(r"2>>?\s*/dev/null|&>>?\s*/dev/null|>\s*/dev/null\s+2>&1")),
+    ("go", re.compile(r"\b_\s*=\s*err\b|\b\w+,\s*_\s*:?=\s*[\w.]+\(|\brecover\(\)")),
+    ("rust", re.compile(r"\blet\s+_\s*=|\.ok\(\)\s*;|\bcatch_unwind\b")),
 )
-POWERS = (
-    ("python", re.compile(r"\b(?:subprocess|pickle|marshal|socket|ctypes|telnetlib|ftplib)\b")),
-    ("python", re.compile(r"\bos\.(?:system|popen|exec\w*|spawn\w*)\(|\b(?:eval|exec|compile|__import__)\(")),
-    ("python", re.compile(r"\b(?:requests|httpx|aiohttp|urllib\.request|urllib3|http\.client|smtplib)\b")),
-    (
-        "js",
-        re.compile(
-            r"\bchild_process\b|\beval\(|\bnew Function\(|\bfetch\(|\bXMLHttpRequest\b|\brequire\(['\"]https?['\"]\)|\bvm\.run"
-        ),
-    ),
-    ("go", re.compile(r"\"(?:os/exec|net/http|net|syscall|unsafe|plugin)\"")),
-    ("rust", re.compile(r"\bstd::(?:process|net)\b|\bunsafe\b")),
-    ("shell", re.compile(r"\b(?:curl|wget|nc|ssh|eval)\b")),
-    ("", re.compile(r"['\"][A-Za-z0-9+/]{200,}={0,2}['\"]")),
+POWERS: tuple[Pattern, ...] = (
+    ("python", re.compile(r"\b(?:subprocess|pickle|marshal|shelve|socket|ctypes|cffi|telnetlib|ftplib|smtplib|pty|multiprocessing)\.\w+|\b(?:import|from)\s+(?:subprocess|pickle|marshal|shelve|socket|ctypes|cffi|telnetlib|ftplib|smtplib|pty|importlib|builtins|requests|httpx|aiohttp|urllib3|urllib\.request|http\.client)\b")),
+    ("python", re.compile(r"\bos\.(?:system|popen|exec\w*|spawn\w*|posix_spawn\w*|fork|kill|putenv)\(|(?<![\w.])(?:eval|exec|compile|__import__)\(|\bbuiltins\b|__builtins__|\bimportlib\.import_module\(|\bsys\.modules\b|\b__subclasses__\b|\basyncio\.create_subprocess_\w+")),
+    ("python", re.compile(r"(?<![\w.])(?:requests|httpx|aiohttp|urllib3)\.(?:get|post|put|delete|patch|request|\w*Client|\w*Session|PoolManager)\b|\burllib\.request\b|\bhttp\.client\b|\bb(?:64|85|32|16)decode\(")),
+    ("js", re.compile(r"\bchild_process\b|(?<![\w.])eval\(|\bnew Function\(|(?<![\w.$])fetch\(|\bXMLHttpRequest\b|\bWebSocket\(|(?:\brequire\(|\bfrom\s+|\bimport\(?\s*)['\"](?:node:)?(?:https?|net|dgram|vm|tls|axios|node-fetch|undici)['\"]|\bvm\.run|\bprocess\.(?:binding|dlopen)\b")),
+    ("go", re.compile(r"^\s*(?:import\s+)?(?:\w+\s+)?\"(?:os/exec|net/http|net|net/smtp|syscall|unsafe|plugin)\"|\bexec\.Command(?:Context)?\(|\bunsafe\.Pointer\b|^//go:(?:generate|linkname)\b|^import \"C\"")),
+    ("rust", re.compile(r"\bstd::(?:process|net)\b|\bunsafe\b|\bCommand::new\(|\breqwest\b|\binclude_(?:str|bytes)!\(")),
+    ("java", re.compile(r"\bgetRuntime\(\)|\bProcessBuilder\b|\bHttpClient\b|\bHttpURLConnection\b|\bObjectInputStream\b|\bScriptEngine\w*|\bnew\s+(?:Server)?Socket\(|\bsetAccessible\(")),
+    ("c", re.compile(r"\b(?:system|popen|execl?v?p?e?|fork|dlopen|socket)\(")),
+    ("shell other", re.compile(r"\b(?:curl|wget|nc|ncat|ssh|scp|sudo)\s|\beval\s|\b(?:pip3?|npm|pnpm|yarn|gem|cargo|go|apt-get|apk|brew)\s+(?:install|add|get)\b|\bbase64\s+(?:-d|--decode)|\bchmod\s+\+x\b")),
+    ("", re.compile(r"[A-Za-z0-9+/_-]{200,}={0,2}|(?:\\x[0-9a-fA-F]{2}){50,}")),
 )
 _LITERAL = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?![\w.])|'([^'\n]{2,80})'|\"([^\"\n]{2,80})\"")
-_BRANCH = re.compile(r"^\s*(?:\}?\s*(?:else\s+)?if|elif|case|match|when|switch)\b|\?\s*.*:|==")
+_BRANCH = re.compile(r"^\s*(?:\}?\s*(?:else\s+)?if|elif|case|match|when|switch)\b|\bif\b.*\belse\b|\?\s*.*:|==|\bin\s*[(\[{]|\.get\(|[{,]\s*[^\s{},]+\s*:\s*\S")
 _COMMON = frozenset({"0", "1", "2", "-1", "10", "100", "0.0", "1.0"})
-# Bidirectional controls and letters without width: https://trojansource.codes
-_HIDDEN = re.compile("[\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e007f]")
-_WORD = re.compile(r"[^\W\d]\w*")
 
 
 def find_dangers(patch: Patch, bundle: FailureBundle) -> Iterator[GuardFinding]:
-    """Yield what needs an approval, and hidden letters, which block."""
+    """Yield what needs an approval, in any language, by the lines that are new or gone."""
     for file in patch.files:
         yield from by_pattern("swallowing", "needs_approval", "an error is dropped", SWALLOWING, file)
         yield from by_pattern("new-powers", "needs_approval", "it reaches further than before", POWERS, file)
         yield from _special_cases(file, bundle)
         yield from _deletions(file)
-        yield from _hidden_letters(file)
 
 
 def _special_cases(file: ChangedFile, bundle: FailureBundle) -> Iterator[GuardFinding]:
@@ -59,18 +50,18 @@ def _special_cases(file: ChangedFile, bundle: FailureBundle) -> Iterator[GuardFi
         if diagnostic.kind == "test"
         for literal in _literals(diagnostic.message)
     } - _COMMON
-    if not wanted:
+    if not wanted or file.language == "prose":
         return
     known = set(_literals(file.old))
     for number, line in file.added:
         found = wanted & set(_literals(line)) - known
         if found and _BRANCH.search(line):
-            text = f"a value of the failing test in a new branch: {sorted(found)[0]}"
+            text = f"a value of the failing test in a new branch: {min(found)}"
             yield file.finding("special-case", "needs_approval", text, number)
 
 
 def _literals(text: str) -> Iterator[str]:
-    for match in _LITERAL.finditer(text[:20_000]):
+    for match in _LITERAL.finditer(text[:200_000]):
         yield match.group(1) or match.group(2) or match.group()
 
 
@@ -80,20 +71,3 @@ def _deletions(file: ChangedFile) -> Iterator[GuardFinding]:
         yield file.finding("deletion", "needs_approval", f"{gone} lines are gone, {new} are new")
     if file.file.op == "delete":
         yield file.finding("deletion", "needs_approval", "the file is gone")
-
-
-def _hidden_letters(file: ChangedFile) -> Iterator[GuardFinding]:
-    for number, _ in file.new_matches(_HIDDEN):
-        yield file.finding("unicode", "block", "a letter that nobody sees", number)
-    for number, line in file.added:
-        for match in _WORD.finditer(line):
-            if not match.group().isascii() and len(_scripts(match.group())) > 1:
-                yield file.finding("unicode", "block", f"letters of several scripts in {match.group()!a}", number)
-
-
-def _scripts(word: str) -> set[str]:
-    found = set()
-    for letter in word:
-        if letter.isalpha():
-            found.add(unicodedata.name(letter, "UNKNOWN").split(" ", 1)[0])
-    return found & {"LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE"}

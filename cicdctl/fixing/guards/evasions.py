@@ -7,97 +7,71 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from cicdctl.fixing.guards.patch import Patch, by_pattern
+from cicdctl.fixing.guards.patch import ChangedFile, Patch, Pattern, by_pattern
 from cicdctl.model.fixing import GuardFinding
 
-SKIPS = (
-    ("python", re.compile(r"@?\bpytest\.mark\.(?:skip|skipif|xfail)\b|\bpytest\.(?:skip|xfail|importorskip)\(")),
-    ("python", re.compile(r"\bunittest\.(?:skip\w*|expectedFailure|SkipTest)\b|\bself\.skipTest\(|@(?:skip|skipIf)\(")),
-    ("", re.compile(r"\bcollect_ignore(?:_glob)?\b|--deselect\b|--ignore(?:-glob)?=|-m ['\"]?not\b")),
-    (
-        "js",
-        re.compile(
-            r"\b(?:it|test|describe|suite)\.(?:skip|todo|only|skipIf)\b|\bx(?:it|test|describe)\(|\bf(?:it|describe)\("
-        ),
-    ),
-    ("go", re.compile(r"\b[tb]\.Skip(?:f|Now)?\(|testing\.Short\(")),
-    ("rust", re.compile(r"#\[ignore\b|#\[cfg\(not\(test\)\)\]")),
-    ("java", re.compile(r"@(?:Disabled|Ignore)\b|assume(?:True|False)\(")),
+SKIPS: tuple[Pattern, ...] = (
+    ("python", re.compile(r"\bmark\.(?:skip|skipif|xfail)\b|\bpytest\.(?:skip|xfail|importorskip)\(|\b__test__\s*=\s*False")),
+    ("python", re.compile(r"\bunittest\.(?:skip\w*|expectedFailure|SkipTest)\b|\bself\.skipTest\(|@(?:skip|skipIf|skipUnless|expectedFailure)\b|\braise\s+SkipTest\b")),
+    ("python prose", re.compile(r"doctest:\s*\+SKIP")),
+    ("", re.compile(r"\bcollect_ignore(?:_glob)?\b|--deselect\b|--ignore(?:-glob)?=|\bpytest\b.*\s-[mk] ['\"]?not\b|--testPathIgnorePatterns\b|\btestPathIgnorePatterns\b")),
+    ("js", re.compile(r"(?<![\w.$])(?:it|test|describe|suite|context)(?:\.\w+)*\.(?:skip|todo|only|skipIf|runIf|fails|failing)\b|(?<![\w.$])(?:x(?:it|test|describe)|f(?:it|describe))\(\s*['\"`]")),
+    ("go", re.compile(r"\b[tbf]\.Skip(?:f|Now)?\(|\btesting\.Short\(|^//go:build\s+ignore\b")),
+    ("rust", re.compile(r"#\[ignore\b|#\[should_panic\b")),
+    ("java", re.compile(r"@(?:Disabled|Ignore)\b|\bassume(?:True|False|That)\(")),
 )
-SUPPRESSIONS = (
-    (
-        "",
-        re.compile(
-            r"#\s*noqa\b|#\s*type:\s*ignore\b|#\s*pyright:\s*ignore\b|#\s*pylint:\s*disable|#\s*nosec\b|#\s*pragma:\s*no cover|#\s*mypy:",
-            re.IGNORECASE,
-        ),
-    ),
-    (
-        "",
-        re.compile(
-            r"eslint-disable|@ts-(?:ignore|expect-error|nocheck)|istanbul ignore|c8 ignore|prettier-ignore|biome-ignore"
-        ),
-    ),
-    (
-        "",
-        re.compile(
-            r"//\s*nolint\b|#!?\[allow\(|@SuppressWarnings|#pragma\s+(?:GCC|clang)\s+diagnostic|shellcheck disable|NOLINT\b"
-        ),
-    ),
-    ("python", re.compile(r"\btyping\.no_type_check\b|\bwarnings\.(?:filterwarnings|simplefilter)\(")),
+SUPPRESSIONS: tuple[Pattern, ...] = (
+    ("", re.compile(r"#.{0,40}\bnoqa\b|#\s*type:\s*ignore\b|#\s*(?:pyright|pyre|mypy|ty):|#\s*pyre-(?:ignore|fixme)\b|#\s*pylint:\s*(?:disable|skip)|#\s*nosec\b|#\s*pragma:\s*no (?:cover|branch)|#\s*rubocop:disable", re.IGNORECASE)),
+    ("", re.compile(r"eslint-disable|/\*\s*eslint\b[^*]*\b(?:0|off)\b|@ts-(?:ignore|expect-error|nocheck)|(?:istanbul|c8|v8) ignore|(?:prettier|biome|oxlint|deno-lint|stylelint)-(?:ignore|disable)")),
+    ("", re.compile(r"//\s*nolint\b|//lint:ignore\b|#nosec\b|#!?\[(?:allow|expect)\(|@Suppress(?:Warnings)?\b|#pragma\s+(?:GCC|clang|warning)\s+(?:diagnostic|disable)|shellcheck disable|NOLINT\b|coverage:\s*ignore")),
+    ("", re.compile(r"#\s*(?:fmt|yapf|isort|ruff):\s*(?:off|skip|skip_file|disable|split)\b|clang-format off|rustfmt::skip\b")),
+    ("python", re.compile(r"@(?:typing\.)?no_type_check\b|\bwarnings\.(?:filterwarnings|simplefilter)\(\s*['\"](?!error)|\bcast\(\s*(?:typing\.)?['\"]?Any\b")),
 )
-EXITS = (
-    ("", re.compile(r"\|\|\s*(?:true|:)(?=\s|$|[;&|)\"'])|;\s*true\s*$|\bset\s+\+e\b")),
-    ("", re.compile(r"\bcontinue-on-error\b|\ballow_failure\b|\bignore_errors\b|\bfailure_ok\b")),
-    ("python", re.compile(r"\b(?:sys\.exit|os\._exit|exit|quit)\(\s*0?\s*\)|\bSystemExit\(\s*0?\s*\)|\bos\.kill\(")),
-    ("js", re.compile(r"\bprocess\.exit\(\s*0?\s*\)|\bprocess\.exitCode\s*=\s*0")),
+EXITS: tuple[Pattern, ...] = (
+    ("shell other python", re.compile(r"\|\|\s*(?:true|:|exit\s+0|/bin/true)(?=\s|$|[;&|)\"'])|;\s*(?:true|:|exit 0)\s*['\"]?\s*$|\bset\s+\+[a-z]*e|\bset\s+\+o\s+(?:errexit|pipefail)")),
+    ("shell other", re.compile(r"\bcontinue-on-error\b|\ballow_failure\b|\bfailure_ok\b|\bignore_errors\s*[:=]|\bignore-errors\b|^\s*exit\s+0\s*(?:#.*)?$|\btrap\s+['\"]?(?:exit 0|true|:)")),
+    ("python", re.compile(r"(?<![\w.])(?:sys\.exit|os\._exit|exit|quit)\(\s*(?:0|None|False)?\s*\)|\bSystemExit\(\s*(?:0|None)?\s*\)|\braise\s+SystemExit\s*$|\bsys\.excepthook\s*=|\bpytest\.exit\(|\batexit\.register\(\s*os\._exit")),
+    ("js", re.compile(r"\bprocess\.exit\(\s*0?\s*\)|\bprocess\.exitCode\s*=\s*0|\bprocess\.reallyExit\(")),
     ("go", re.compile(r"\bos\.Exit\(0\)")),
     ("rust", re.compile(r"\bprocess::exit\(0\)")),
-    ("shell", re.compile(r"^\s*exit\s+0\s*$|\btrap\s+['\"]?exit 0")),
+    ("java", re.compile(r"\bSystem\.exit\(0\)|\bexitProcess\(0\)|\bEnvironment\.Exit\(0\)")),
+    ("c", re.compile(r"\b_?exit\(\s*(?:0|EXIT_SUCCESS)\s*\)")),
 )
-THRESHOLDS = (
-    (
-        "",
-        re.compile(r"\bfail_under\b|--cov-fail-under|\bcoverageThreshold\b|\bmax-warnings\b|--maxfail\b|--exitfirst\b"),
-    ),
-    (
-        "",
-        re.compile(r"\bstrict\s*[:=]\s*false|\bignore_missing_imports\b|\bextend-ignore\b|\bper-file-ignores\b", re.I),
-    ),
-    ("", re.compile(r"\b(?:testTimeout|jest\.setTimeout|--timeout)\b|\bpytest\.mark\.timeout\b|\bomit\s*=\s*\[?")),
+THRESHOLDS: tuple[Pattern, ...] = (
+    ("", re.compile(r"\bfail_under\b|--cov-fail-under|\bcoverageThreshold\b|\bmax-warnings\b|--maxfail\b|--passWithNoTests\b|\bpassWithNoTests\b|--exit-zero\b|--no-error-on-unmatched-pattern\b|--noconftest\b|-p no:\w+")),
+    ("other js", re.compile(r"\b[\"']?(?:strict|noImplicitAny|strictNullChecks|noEmitOnError)[\"']?\s*[:=]\s*false|\bskipLibCheck[\"']?\s*[:=]\s*true", re.IGNORECASE)),
+    ("other", re.compile(r"\bignore_missing_imports\b|\b(?:extend-)?(?:ignore|exclude)\s*=|\bper-file-ignores\b|\bomit\s*=|\bdisable_error_code\b|\bdeny_warnings\b|\btimeout\s*[:=]", re.IGNORECASE)),
+    ("", re.compile(r"\btestTimeout\b|\b(?:jest|vi)\.(?:setTimeout|retryTimes|setConfig)\b|\bmark\.(?:timeout|flaky)\b|\b(?:pytest|jest|vitest|mocha|go test)\b.*--?(?:timeout|reruns|retries)\b|\bthis\.(?:timeout|retries)\(\d")),
 )
-AWARENESS = (
-    (
-        "",
-        re.compile(
-            r"PYTEST_CURRENT_TEST|JEST_WORKER_ID|VITEST_WORKER_ID|GO_TEST\b|\bCI_COMMIT_|\bCICD_[A-Z]+|RUST_TEST"
-        ),
-    ),
-    (
-        "python",
-        re.compile(
-            r"['\"](?:pytest|unittest|_pytest)['\"]\s+(?:not\s+)?in\s+sys\.modules|sys\.modules\[['\"](?:pytest|unittest)"
-        ),
-    ),
-    (
-        "python",
-        re.compile(
-            r"\binspect\.(?:stack|currentframe|getouterframes)\(|\bsys\._getframe\(|\btraceback\.(?:extract|walk)_stack"
-        ),
-    ),
-    ("python", re.compile(r"\bunittest\.mock\b|\bfrom\s+mock\b|\bmonkeypatch\b|\bMagicMock\b")),
-    ("python", re.compile(r"\bsys\.argv\[0\].*(?:pytest|test)|\bimport\s+_?pytest\b|\bfrom\s+_?pytest\b")),
-    ("js", re.compile(r"NODE_ENV\b.{0,10}test|\bjest\.mock\(|\bvi\.mock\(|new Error\(\)\.stack|import\.meta\.vitest")),
-    ("go", re.compile(r"\bflag\.Lookup\(\"test\.|\btesting\.Testing\(\)|runtime\.Callers?\(")),
-    ("rust", re.compile(r"#\[cfg\(test\)\]|cfg!\(test\)")),
+AWARENESS: tuple[Pattern, ...] = (
+    ("", re.compile(r"PYTEST_(?:CURRENT_TEST|VERSION|XDIST)|JEST_WORKER_ID|VITEST\b|VITEST_WORKER_ID|\bCI_COMMIT_\w+|\bCICD_[A-Z]+|\bRUST_TEST\w*|\bGITHUB_ACTIONS\b|\bGITLAB_CI\b")),
+    ("", re.compile(r"(?:environ(?:\.get)?|getenv|Getenv|env::var|LookupEnv)\s*[\[(]\s*['\"](?:CI|TESTING|TEST|UNIT_?TEST\w*)['\"]|\bprocess\.env\.(?:CI|TEST|TESTING)\b")),
+    ("python", re.compile(r"^(?=.*\bsys\.modules\b).*['\"]_?(?:pytest|unittest|nose\w*|hypothesis|py\.test)['\"].*")),
+    ("python", re.compile(r"\binspect\.(?:stack|currentframe|getouterframes|getframeinfo|trace)\(|\bsys\.(?:_getframe|_current_frames|settrace|setprofile)\b|\btraceback\.(?:extract_stack|walk_stack|print_stack|format_stack)|\bf_back\b|\bgc\.get_(?:objects|referrers)\(")),
+    ("python", re.compile(r"\bunittest\.mock\b|\bfrom\s+mock\b|\bimport\s+mock\b|\bmonkeypatch\b|\b(?:Magic|Async)Mock\b|\bcreate_autospec\b")),
+    ("python", re.compile(r"^(?=.*\bsys\.argv\b).*(?:pytest|unittest).*|\bimport\s+_?pytest\b|\bfrom\s+_?pytest\b|\bdef\s+pytest_\w+|\bpytest_plugins\b")),
+    ("js", re.compile(r"\bNODE_ENV\b.{0,12}test|\b(?:jest|vi)\.(?:mock|spyOn|fn)\(|\bnew Error\([^)]*\)\.stack|import\.meta\.vitest|\btypeof\s+(?:jest|vi|describe|it|test|expect|beforeEach)\b|\bglobalThis\.(?:expect|describe|it|test)\b")),
+    ("go", re.compile(r"\bflag\.Lookup\(\"test\.|\btesting\.Testing\(\)|\bruntime\.Callers?\(|\bos\.Args\[0\].*\.test\b|\bdebug\.Stack\(")),
+    ("rust", re.compile(r"\bcfg!\(test\)|#\[cfg\(not\(test\)\)\]|#\[cfg_attr\((?:not\()?test\b")),
+    ("java", re.compile(r"\bgetStackTrace\(\)|\bStackWalker\b|Class\.forName\(\"(?:org\.junit|org\.testng)")),
 )
+# A test module inside the file is how Rust has it; anything else under the attribute behaves otherwise when tested.
+_RUST_FORK = re.compile(r"#\[cfg\(test\)\](?!\s*(?:#\[[^\]]{0,200}\]\s*){0,5}(?:pub(?:\([^)]*\))?\s+)?(?:mod|use|extern)\b)")
 
 
 def find_evasions(patch: Patch) -> Iterator[GuardFinding]:
-    """Yield what blocks a candidate in the lines it adds, whatever the language."""
+    """Yield what blocks a candidate in the lines it adds, whatever the language. Tests may know that they are some."""
     for file in patch.files:
         yield from by_pattern("skips", "block", "a check is left out", SKIPS, file)
         yield from by_pattern("suppressions", "block", "a complaint is silenced", SUPPRESSIONS, file)
         yield from by_pattern("exit-masking", "block", "a failure is hidden", EXITS, file)
         yield from by_pattern("thresholds", "block", "a limit is changed", THRESHOLDS, file)
-        yield from by_pattern("test-awareness", "block", "it asks whether it is being tested", AWARENESS, file)
+        if not file.is_test:
+            yield from by_pattern("test-awareness", "block", "it asks whether it is being tested", AWARENESS, file)
+            yield from _rust_forks(file)
+
+
+def _rust_forks(file: ChangedFile) -> Iterator[GuardFinding]:
+    if file.language == "rust":
+        for line, match in file.new_passages(_RUST_FORK):
+            yield file.finding("test-awareness", "block", f"it behaves otherwise when tested: {match.group()}", line)

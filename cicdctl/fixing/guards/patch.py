@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Literal
 
-from cicdctl.fixing.candidate import changed_lines, contents, is_binary
+from cicdctl.fixing.candidate import contents, is_binary
+from cicdctl.fixing.line_changes import changed_lines
+from cicdctl.fixing.paths import is_test_path
 from cicdctl.git import Repository
 from cicdctl.model import Value
 from cicdctl.model.fixing import Candidate, CandidateFile, GuardFinding, GuardLevel
 
 MOST_TEXT = 200
+# Longer lines are blocked for their size; patterns look no further.
+MOST_LINE = 4_000
+MOST_SOUGHT = 1 << 20
 _LANGUAGES = {
     "py": "python", "pyi": "python", "js": "js", "jsx": "js", "mjs": "js", "cjs": "js", "ts": "js", "tsx": "js",
-    "mts": "js", "cts": "js", "vue": "js", "go": "go", "rs": "rust", "java": "java", "kt": "java", "sh": "shell",
-    "bash": "shell", "zsh": "shell",
+    "mts": "js", "cts": "js", "vue": "js", "svelte": "js", "go": "go", "rs": "rust", "java": "java", "kt": "java",
+    "kts": "java", "scala": "java", "cs": "java", "sh": "shell", "bash": "shell", "zsh": "shell", "ksh": "shell",
+    "c": "c", "h": "c", "cc": "c", "cpp": "c", "cxx": "c", "hpp": "c", "md": "prose", "rst": "prose", "adoc": "prose",
 }  # fmt: skip
+
+# (languages, pattern); without languages it is for all but prose.
+Pattern = tuple[str, re.Pattern[str]]
 
 
 class GuardPolicy(Value, frozen=True, kw_only=True):
@@ -48,12 +58,12 @@ class ChangedFile:
     def _both(self) -> tuple[bytes, bytes]:
         return contents(self._repository, self.file)
 
-    @property
+    @cached_property
     def old(self) -> str:
         """The text before; empty when it was not there."""
         return self._both[0].decode("utf-8", "replace")
 
-    @property
+    @cached_property
     def new(self) -> str:
         """The text now; empty when it is gone."""
         return self._both[1].decode("utf-8", "replace")
@@ -68,12 +78,20 @@ class ChangedFile:
         """Whether git takes it for binary, now or before."""
         return any(map(is_binary, self._both))
 
-    @property
+    @cached_property
+    def is_test(self) -> bool:
+        """Whether it lies where tests do."""
+        return is_test_path(self.path)
+
+    @cached_property
     def language(self) -> str:
-        """`python js go rust java shell`, or empty."""
+        """`python js go rust java shell c prose`, or `other`."""
         name = self.path.rpartition("/")[2]
         known = _LANGUAGES.get(name.rpartition(".")[2].lower(), "") if "." in name else ""
-        return known or ("shell" if self.new.startswith("#!") and "sh" in self.new.split("\n", 1)[0] else "")
+        first = self.new.split("\n", 1)[0]
+        if known or not first.startswith("#!"):
+            return known or "other"
+        return "python" if "python" in first else "js" if "node" in first else "shell" if "sh" in first else "other"
 
     @cached_property
     def _changes(self) -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:
@@ -89,22 +107,39 @@ class ChangedFile:
         """Lines that are gone, with the numbers they had."""
         return self._changes[1]
 
+    @cached_property
+    def added_numbers(self) -> frozenset[int]:
+        """The numbers of new lines."""
+        return frozenset(number for number, _ in self.added)
+
     def finding(self, rule: str, level: GuardLevel, text: str, line: int | None = None) -> GuardFinding:
-        """Make a finding in this file."""
-        return GuardFinding(rule=rule, level=level, text=text[:MOST_TEXT], file=self.path, line=line)
+        """Make a finding in this file; its text is one line that a terminal can show."""
+        shown = "".join(letter if letter.isprintable() else "?" for letter in text)
+        return GuardFinding(rule=rule, level=level, text=shown[:MOST_TEXT], file=self.path, line=line)
 
     def new_matches(self, pattern: re.Pattern[str]) -> Iterator[tuple[int, str]]:
         """Yield (line number, match) for what the pattern finds in added lines more often than in removed ones.
 
         A line that only moved, or got another indent, brings nothing new.
         """
-        gone = Counter(match.group() for _, line in self.removed for match in pattern.finditer(line))
+        gone = Counter(match.group().strip() for _, line in self.removed for match in pattern.finditer(_plain(line)))
         for number, line in self.added:
-            for match in pattern.finditer(line):
-                if gone[match.group()] > 0:
-                    gone[match.group()] -= 1
+            for match in pattern.finditer(_plain(line)):
+                found = match.group().strip()
+                if gone[found] > 0:
+                    gone[found] -= 1
                 else:
-                    yield number, match.group().strip()
+                    yield number, found
+
+    def new_passages(self, pattern: re.Pattern[str]) -> Iterator[tuple[int, re.Match[str]]]:
+        """Yield (line number, match) for what the pattern finds across lines, not in the text before, blanks aside."""
+        known = Counter(_squeezed(match.group()) for match in pattern.finditer(self.old[:MOST_SOUGHT]))
+        for match in pattern.finditer(self.new[:MOST_SOUGHT]):
+            squeezed = _squeezed(match.group())
+            if known[squeezed] > 0:
+                known[squeezed] -= 1
+            else:
+                yield self.new.count("\n", 0, match.start()) + 1, match
 
 
 class Patch(Value, frozen=True, kw_only=True):
@@ -114,14 +149,26 @@ class Patch(Value, frozen=True, kw_only=True):
     files: tuple[ChangedFile, ...]
 
 
-Guard = Callable[[Patch], Iterator[GuardFinding]]
-
-
 def by_pattern(
-    rule: str, level: GuardLevel, what: str, patterns: Sequence[tuple[str, re.Pattern[str]]], file: ChangedFile
+    rule: str, level: GuardLevel, what: str, patterns: Sequence[Pattern], file: ChangedFile
 ) -> Iterator[GuardFinding]:
-    """Yield a finding for each new match of a pattern of the file's language; the empty language is all."""
-    for language, pattern in patterns:
-        if language in ("", file.language):
+    """Yield a finding for each new match of a pattern that is for the file's language."""
+    for languages, pattern in patterns:
+        if is_for(languages, file.language):
             for number, found in file.new_matches(pattern):
                 yield file.finding(rule, level, f"{what}: {found}", number)
+
+
+def is_for(languages: str, language: str) -> bool:
+    """Whether a pattern of these languages is for a file of that one."""
+    return language in languages.split() if languages else language != "prose"
+
+
+def _plain(line: str) -> str:
+    """Undo letters that Python reads as others: `ｅｖａｌ` is `eval` (PEP 3131)."""
+    line = line[:MOST_LINE]
+    return line if line.isascii() else unicodedata.normalize("NFKC", line)
+
+
+def _squeezed(text: str) -> str:
+    return "".join(text.split())

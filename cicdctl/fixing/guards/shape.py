@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cicdctl.fixing.guards.patch import ChangedFile, GuardPolicy, Patch
-from cicdctl.fixing.guards.python_code import lost_tests
+from cicdctl.fixing.guards.lost_tests import find_lost_tests
+from cicdctl.fixing.guards.patch import MOST_LINE, ChangedFile, GuardPolicy, Patch
 from cicdctl.fixing.paths import LOCKS, PathRules
 from cicdctl.git import compile_globs
-from cicdctl.model.fixing import GuardFinding
+from cicdctl.model.fixing import FailureBundle, GuardFinding
 
 _PLAIN_MODES = (0o100644, 0o100755)
+# Nobody's `paths` open these: what is said of them is said by the operator alone.
+_CLOSED = ("pipeline", "protected")
 
 
-def find_in_paths(patch: Patch, policy: GuardPolicy) -> Iterator[GuardFinding]:
-    """Yield findings by the path alone. A command fixer may write where its own `paths` say, tests included."""
+def find_in_paths(patch: Patch, policy: GuardPolicy, bundle: FailureBundle) -> Iterator[GuardFinding]:
+    """Yield findings by the path alone.
+
+    A command may change tests that its tool complained about or that its own `paths` name, and must lose none;
+    other protected files of its `paths` wait for an approval. A model may change none of them.
+    """
     rules = PathRules(None, protected=policy.protected, allowed=policy.allowed, scripts=policy.scripts)
     own = compile_globs(policy.fixer_paths) if policy.fixer_paths else None
     is_lock = compile_globs(LOCKS)
@@ -29,13 +35,23 @@ def find_in_paths(patch: Patch, policy: GuardPolicy) -> Iterator[GuardFinding]:
             yield file.finding("paths", "block", f"outside the paths of {policy.fixer}")
             continue
         kind = rules.why_protected(file.path)
-        if kind == "dependencies" and policy.kind == "command" and policy.fixer == "lock" and is_lock(raw):
-            yield file.finding("dependencies", "needs_approval", "the lock file is written anew")
-        elif kind is not None and kind != "pipeline" and policy.kind == "command" and (is_own or kind == "test-files"):
-            if kind == "test-files":
-                yield from lost_tests(file)
-        elif kind is not None:
+        if kind is None:
+            if file.is_test:  # the operator has opened it
+                yield from find_lost_tests(file)
+        elif policy.kind != "command" or kind in _CLOSED:
             yield file.finding(kind, "block", "files like this are protected")
+        elif kind == "test-files" and (is_own or _was_named(file.path, bundle)):
+            yield from find_lost_tests(file)
+        elif is_own or (policy.fixer == "lock" and is_lock(raw)):
+            yield file.finding(kind, "needs_approval", "files like this are changed by people")
+        else:
+            yield file.finding(kind, "block", "files like this are protected")
+
+
+def _was_named(path: str, bundle: FailureBundle) -> bool:
+    """Whether a linter or formatter complained about the file, or about files without naming them."""
+    complaints = [one.file for one in bundle.diagnostics if one.kind in ("lint", "format")]
+    return path in complaints or (bool(complaints) and not any(complaints))
 
 
 def find_in_shape(patch: Patch, policy: GuardPolicy) -> Iterator[GuardFinding]:
@@ -44,6 +60,9 @@ def find_in_shape(patch: Patch, policy: GuardPolicy) -> Iterator[GuardFinding]:
         yield from _kind(file)
         if file.new_size > policy.max_file_bytes:
             yield file.finding("size", "block", f"{file.new_size} bytes in one file, {policy.max_file_bytes} may be")
+        longest = max((len(line) for _, line in file.added), default=0)
+        if longest > MOST_LINE:
+            yield file.finding("size", "block", f"a line of {longest} letters, {MOST_LINE} may be")
     candidate = patch.candidate
     for what, found, most in (
         ("files", len(candidate.files), policy.max_files),
