@@ -144,10 +144,10 @@ class StateStore(Protocol):
         """
 
     def latest_per_pipeline(self, limit: int) -> dict[str, list[Run]]:
-        """Give the newest `limit` runs of every pipeline, by its name in order."""
+        """Give the newest `limit` runs of every pipeline, by its name in order; trials are left out."""
 
     def green_floor(self) -> GreenFloor:
-        """Name what the last green run of each pipeline and every active run need from the cache."""
+        """Name what the last green run of each pipeline, no fix, and every active run need from the cache."""
 
     def prune(self, keep_last: int, max_age_s: float | None = None, *, keep: Collection[int] = ()) -> list[int]:
         """Forget old runs and return their numbers, whose logs may go.

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from cicdctl.model import Attempt, RunFilter, RunState, StageResult, Verdict
+from cicdctl.model import Attempt, RunFilter, RunState, StageResult, TriggerKind, Verdict
 from cicdctl.store import AttemptStarted, RunChanged, StageChanged
 
 only_sqlite = pytest.mark.parametrize("open_store", ["sqlite"], indirect=True)
@@ -44,6 +44,32 @@ def test_latest_of_every_pipeline(state, a_run):
     found = state.latest_per_pipeline(2)
     assert {name: numbers(runs) for name, runs in found.items()} == {"app": [6, 3], "web": [7, 5]}
     assert list(found) == ["app", "web"]
+
+
+def test_trials_are_left_out_on_demand(state, a_run, finish):
+    """Each way to ask has an index of its own; none forgets what is not wanted."""
+    triggers = [TriggerKind.MANUAL, TriggerKind.FIX, TriggerKind.PUSH, TriggerKind.COMMIT, TriggerKind.BISECT]
+    for number, trigger in enumerate(triggers, start=1):
+        state.begin(a_run(trigger=trigger))
+        finish(number)
+    questions = [{}, {"pipeline": "build"}, {"verdict": Verdict.PASSED}, {"commit": "c" * 40}, {"tree": "d" * 40},
+                 {"pipeline": "build", "verdict": Verdict.PASSED}, {"active": False}]  # fmt: skip
+    for asked in questions:
+        assert numbers(state.runs(RunFilter(**asked))) == [5, 4, 3, 2, 1]
+        assert numbers(state.runs(RunFilter(fixes=False, **asked))) == [5, 4, 3, 1]
+        assert numbers(state.runs(RunFilter(trials=False, limit=1, **asked))) == [4]
+        assert numbers(state.runs(RunFilter(trials=False, **asked))) == [4, 1]
+    state.begin(a_run(trigger=TriggerKind.FIX))
+    assert state.runs(RunFilter(trials=False, active=True)) == []
+    assert {name: numbers(runs) for name, runs in state.latest_per_pipeline(9).items()} == {"build": [4, 1]}
+
+
+def test_a_fix_is_no_last_green_run(state, a_run, finish):
+    state.begin(a_run())
+    finish(1)
+    state.begin(a_run(trigger=TriggerKind.FIX))
+    finish(2)
+    assert state.green_floor().runs == {1}
 
 
 def test_recent_results_newest_first_with_attempts(state, a_run, finish):

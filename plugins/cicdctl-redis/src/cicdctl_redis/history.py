@@ -39,20 +39,21 @@ def find_runs(ledger: Ledger, wanted: RunFilter) -> list[Run]:
 def _index_of(wanted: RunFilter) -> tuple[tuple[str, ...], bool]:
     """Give the smallest index that holds all that is wanted, and whether it holds nothing else."""
     asked = sum(value is not None for value in (wanted.pipeline, wanted.commit, wanted.tree, wanted.verdict))
+    is_whole = not wanted.left_out
     if wanted.active:
-        return ("active",), asked == 0
-    is_exact = asked == 1 and wanted.active is None
+        return ("active",), is_whole and asked == 0
+    is_exact = is_whole and asked == 1 and wanted.active is None
     if wanted.commit is not None:
         return ("commit", clean(wanted.commit)), is_exact
     if wanted.tree is not None:
         return ("tree", clean(wanted.tree)), is_exact
     if wanted.pipeline is not None and wanted.verdict is not None:
-        return ("ended", wanted.verdict, clean(wanted.pipeline)), True
+        return ("ended", wanted.verdict, clean(wanted.pipeline)), is_whole
     if wanted.pipeline is not None:
         return ("pipeline", clean(wanted.pipeline)), is_exact
     if wanted.verdict is not None:
-        return ("verdict", wanted.verdict), True
-    return ("runs",), wanted.active is None
+        return ("verdict", wanted.verdict), is_whole
+    return ("runs",), is_whole and wanted.active is None
 
 
 def _matches(run: Run, wanted: RunFilter) -> bool:
@@ -62,6 +63,7 @@ def _matches(run: Run, wanted: RunFilter) -> bool:
         and (wanted.tree is None or run.tree == clean(wanted.tree))
         and (wanted.verdict is None or run.verdict == wanted.verdict)
         and (wanted.active is None or wanted.active == (run.state is not RunState.DONE))
+        and run.trigger not in wanted.left_out
     )
 
 
@@ -106,21 +108,21 @@ def pipelines(ledger: Ledger) -> list[str]:
 
 def latest_per_pipeline(ledger: Ledger, limit: int) -> dict[str, list[Run]]:
     """See `StateStore.latest_per_pipeline`."""
-    names = pipelines(ledger)
-    if limit < 1 or not names:
-        return {}
-    newest = ledger.ask(*(("ZREVRANGE", ledger.key("pipeline", name), "0", str(limit - 1)) for name in names))
     found: dict[str, list[Run]] = {}
-    for run in _load(ledger, [number for numbers in newest for number in numbers]):
-        found.setdefault(run.pipeline, []).append(run)
+    for name in pipelines(ledger):
+        newest = find_runs(ledger, RunFilter(pipeline=name, trials=False, limit=limit))
+        if newest:
+            found[name] = newest
     return found
 
 
 def green_floor(ledger: Ledger) -> GreenFloor:
     """See `StateStore.green_floor`."""
-    greens = (("ZREVRANGE", _green(ledger, name), "0", "0") for name in pipelines(ledger))
-    active, *newest = ledger.ask(("ZRANGE", ledger.key("active"), "0", "-1"), *greens)
-    numbers = sorted({*active, *(number for found in newest for number in found)}, key=int)
+    runs = {int(number) for number in ledger.ask(("ZRANGE", ledger.key("active"), "0", "-1"))[0]}
+    for name in pipelines(ledger):
+        green = RunFilter(pipeline=name, verdict=Verdict.PASSED, fixes=False, limit=1)
+        runs |= {run.number for run in find_runs(ledger, green)}
+    numbers = [str(number) for number in sorted(runs)]
     found: list[StageResult] = []
     for page in _pages(numbers, _PAGE):
         rows = ledger.ask(*(("HGETALL", ledger.key("stages", number)) for number in page))
