@@ -43,7 +43,7 @@ def apply_fix(project: Project, record: FixRecord, *, branch: str | None = None,
     head = project.repository.head()
     if head.oid is None:
         raise GitError("there is no commit to apply it to")
-    undo = _remember(project, record, head.oid)
+    undo = remember_tip(project, record, head.oid)
     if not commits:
         _git(project, folder, "cherry-pick", "--no-commit", _commit_of(record))
         return _applied(project, record, undo, None)
@@ -109,7 +109,8 @@ def _commit_of(record: FixRecord) -> str:
     return record.commit
 
 
-def _remember(project: Project, record: FixRecord, tip: str) -> str:
+def remember_tip(project: Project, record: FixRecord, tip: str) -> str:
+    """Write down where a branch was, and return the name of the ref that says so."""
     name = UNDO_PREFIX + "".join(letter if letter.isalnum() or letter in "-_" else "-" for letter in record.id)
     project.repository.ref_store.swap(name, project.repository.ref_store.read(name), tip)
     return name
@@ -133,7 +134,7 @@ def _move_branch(project: Project, record: FixRecord, branch: str) -> FixRecord:
         raise UsageError(
             f'"{branch}" is not at {record.base[:10]}, where the fix was made', hint="check it out and apply"
         )
-    undo = _remember(project, record, record.base)
+    undo = remember_tip(project, record, record.base)
     try:
         repository.ref_store.swap(ref, current, record.commit)
     except RefMoved as error:
@@ -146,7 +147,7 @@ def _move_branch(project: Project, record: FixRecord, branch: str) -> FixRecord:
 def _edit_files(project: Project, record: FixRecord, folder: Path) -> FixRecord:
     """Change the files of a snapshot's fix, each only if all still hold what was fixed; never the index."""
     assert record.candidate is not None
-    undo = _remember(project, record, record.base)
+    undo = remember_tip(project, record, record.base)
     _write_files(project, folder, record.candidate.files, to_new=True)
     record = replace(record, undo_ref=undo, applied_to="files of the snapshot")
     project.fixes.save(record, "applied to the files")

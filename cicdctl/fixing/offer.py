@@ -8,6 +8,7 @@ import time
 from cicdctl.errors import GitError
 from cicdctl.fixing.defang import defang, defang_line
 from cicdctl.fixing.evidence import PROOF
+from cicdctl.fixing.going_out import apply_by_itself, push_branch
 from cicdctl.fixing.judging import waiting
 from cicdctl.fixing.proof import digest_of, make_proof
 from cicdctl.fixing.work import Work
@@ -69,10 +70,12 @@ def publish(work: Work) -> None:
     record = work.record
     branch = (record.branch or "").removeprefix("refs/heads/")
     work.project.state.tell(work.summary.run, "fix_proposed", f"{branch}: {subject_of(record)}")
+    push_branch(work)
     held = waiting(record.findings)
     if held:
         work.end(FixOutcome.WAITING_FOR_APPROVAL, f"{held[0].rule}: {held[0].text}")
-    work.end(FixOutcome.FIXED, subject_of(record))
+    apply_by_itself(work)
+    work.end(FixOutcome.FIXED, subject_of(work.record))
 
 
 def subject_of(record: FixRecord) -> str:

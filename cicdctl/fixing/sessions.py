@@ -111,6 +111,7 @@ def _begin(project: Project, summary: RunSummary, result: StageResult) -> FixRec
             base_tree=run.tree,
             signature=bundle.signature,
             category=bundle.category,
+            push_url=next(iter(project.repository.config.get("remote.origin.url") or []), None),
         )
     )
     save_bundle(project.fixes, record.id, bundle)

@@ -65,26 +65,39 @@ def heal_in_front(project: Project, summary: RunSummary) -> None:
     run_interactive(_fix_argv(project, summary), cwd=_folder(project), env=own_environ(project.environ))
 
 
-def start_fix_process(project: Project, summary: RunSummary) -> None:
+def start_fix_process(project: Project, summary: RunSummary, *, stage: str | None = None) -> None:
     """Start the fix of a run in the background; it outlives whoever started it."""
     from cicdctl.process import own_environ, start_detached
 
     log = project.state_folder / "logs" / str(summary.run.number)
     log.mkdir(parents=True, exist_ok=True, mode=0o700)
     start_detached(
-        _fix_argv(project, summary),
+        _fix_argv(project, summary, stage),
         cwd=project.repository.common_dir,
         env=own_environ(project.environ),
         log=log / "fix.log",
     )
 
 
-def _fix_argv(project: Project, summary: RunSummary) -> tuple[str, ...]:
+def _fix_argv(project: Project, summary: RunSummary, stage: str | None = None) -> tuple[str, ...]:
     from cicdctl.process import own_argv
 
-    words = ("fix", "start", str(summary.run.number), "--automatic")
+    which = str(summary.run.number) + (f"/{stage}" if stage else "")
+    words = ("fix", "start", which, "--automatic")
     return own_argv(_folder(project), *words, config_file=project.invocation.config_file)
 
 
 def _folder(project: Project) -> Path:
     return project.repository.work_tree or project.repository.git_dir
+
+
+def go_on_with_fixes(project: Project) -> None:
+    """Go on with every fix that a dead process left: each in a process of its own."""
+    if not project.has_state or not project.fixes.unfinished():
+        return
+    from cicdctl.fixing.sessions import close_dead
+
+    for record in list(close_dead(project)):
+        summary = project.state.load(record.run)
+        if summary is not None:
+            start_fix_process(project, summary, stage=record.stage)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from cicdctl.fixing.forecast import Forecast, forecast
-from cicdctl.fixing.sessions import close_dead, find_failure, start_fix
+from cicdctl.fixing.sessions import find_failure, start_fix
 from cicdctl.fixing.work import FixOptions, Tell
 from cicdctl.model.fixing import FixRecord
 from cicdctl.orchestrator.fix_checks import RunChecker
@@ -43,11 +43,3 @@ def forecast_fix(project: Project, number: int, stage: str | None, options: FixO
 
     summary, result = find_failure(project, number, stage)
     return forecast(project, summary, result, open_fixers(project, summary.run, options), options)
-
-
-def go_on(project: Project, *, tell: Tell, cancelled: Callable[[], bool]) -> list[FixRecord]:
-    """Go on with every fix that a dead process left."""
-    return [
-        fix_run(project, record.run, record.stage, options=FixOptions(), tell=tell, cancelled=cancelled)
-        for record in list(close_dead(project))
-    ]

@@ -236,3 +236,57 @@ def test_nothing_is_left_behind(broken):
     refs = project.git("for-each-ref", "--format=%(refname)").splitlines()
     assert [ref for ref in refs if ref.startswith("refs/cicd/keep/")] == []
     assert len(project.git("worktree", "list", "--porcelain").split("\n\n")) <= 1
+
+
+AUTO = """
+[fix]
+mode = "auto"
+"""
+REPORTING = """
+[pipelines.build]
+trigger = "on_commit"
+[pipelines.build.stages.lint]
+run = "! grep -rnP '\\t' --include=*.py src"
+[pipelines.build.stages.unit]
+run = "printf '<testsuite><testcase classname=\\"a\\" name=\\"b\\"/></testsuite>' > r.xml"
+reports = { junit = ["r.xml"] }
+needs = []
+"""
+
+
+def test_auto_moves_a_branch_that_nobody_has_checked_out(broken):
+    """A command's proved fix is applied by itself to a topic branch, never to a protected one."""
+    project = broken(AUTO, config=REPORTING)
+    project.git("branch", "topic")
+    tip = project.git("rev-parse", "topic")
+    project.cicdctl("run", "build", "topic").fails(1)
+    shown = json.loads(project.cicdctl("fix", "show", "1", "--json").passes().stdout)
+    assert shown["verification"]["integrity"] == "ok"
+    assert project.git("rev-parse", "topic") == project.git("rev-parse", "cicdctl/fix/1-lint") != tip
+    project.cicdctl("fix", "undo", "1").passes()
+    assert project.git("rev-parse", "topic") == tip
+
+    run = project.cicdctl("run", "build", "main").fails(1)
+    assert "fix ready" in run.stderr + run.stdout
+    assert project.git("rev-parse", "main") == tip
+
+
+def test_without_counted_tests_nothing_is_applied_by_itself(broken):
+    project = broken(AUTO)
+    project.git("branch", "topic")
+    tip = project.git("rev-parse", "topic")
+    project.cicdctl("run", "build", "topic").fails(1)
+    assert project.git("rev-parse", "topic") == tip
+
+
+def test_push_goes_to_the_fix_branch_only(broken, tmp_path):
+    """With `push` in the operator's own file exactly the offered branch appears at the remote."""
+    project = broken()
+    remote = tmp_path / "remote.git"
+    project.git("init", "-q", "--bare", str(remote))
+    project.git("remote", "add", "origin", str(remote))
+    (project.path / ".git/cicdctl").mkdir(mode=0o700, exist_ok=True)
+    (project.path / ".git/cicdctl/config.toml").write_text("[fix]\npush = true\n")
+    project.cicdctl("run", "build", "HEAD").fails(1)
+    refs = project.git("--git-dir", str(remote), "for-each-ref", "--format=%(refname)").split()
+    assert refs == ["refs/heads/cicdctl/fix/1-lint"]
