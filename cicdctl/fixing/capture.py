@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from cicdctl.fixing.diagnosis import diagnose
 from cicdctl.fixing.excerpt import make_excerpt
 from cicdctl.fixing.matchers import Found, find_diagnostics
-from cicdctl.fixing.normal_text import cut_line, normal_lines, novel_lines, read_text
+from cicdctl.fixing.normal_text import APART, cut_line, normal_lines, novel_lines, read_text
 from cicdctl.fixing.own_files import OwnFiles
 from cicdctl.fixing.redact import Redactor
 from cicdctl.fixing.signature import make_signature
@@ -106,7 +106,8 @@ def capture(evidence: Evidence, files: OwnFiles, redactor: Redactor) -> FailureB
 def clean_lines(raw: bytes, redactor: Redactor) -> list[str]:
     """Return the lines of a log, without private keys and secrets that overwriting would tear apart, but else as is."""
     text = read_text(raw)
-    lines = normal_lines(text, hides=redactor.holds_secret)
+    apart = "".join(letter for letter in APART if not redactor.knows(letter))
+    lines = normal_lines(text, hides=redactor.holds_secret, apart=apart)
     if "-----BEGIN " in text:
         # The mark stands in one line: those of the key are left empty, so that the numbers stay.
         lines = _without_keys(lines, redactor)

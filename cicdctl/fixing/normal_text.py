@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 
 HEAD_BYTES, TAIL_BYTES = 2 << 20, 30 << 20
 MOST_LINE_CHARS = 2000
@@ -25,10 +26,10 @@ _HIDDEN = re.compile(
     "[\x00-\x09\x0b-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f\u2028-\u202e"
     "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\U000e0000-\U000e0fff]"
 )
-_VARYING = re.compile(
-    r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|0x[0-9a-fA-F]+|\b(?=[0-9a-f]{0,63}\d)[0-9a-f]{7,64}\b"
-    r"|(?:/[\w.+@-]+){2,}|\d+"
-)
+# Paths, and numbers with the hex digits around them. Begun only where a stretch of hex begins, which keeps it linear.
+_VARYING = re.compile(r"(?:/[\w.+@-]+){2,}|(?<![0-9a-f])[a-f]*+\d[0-9a-fA-F]*+|\d++")
+# Where one of these is next to a carriage return, no secret goes on behind it.
+APART = " \t[]()<>{}|%#*\"'"
 
 
 def read_text(raw: bytes) -> str:
@@ -39,11 +40,11 @@ def read_text(raw: bytes) -> str:
     return raw.decode("utf-8", "replace")
 
 
-def normal_lines(text: str, *, hides: Callable[[str], bool] = lambda text: False) -> list[str]:
+def normal_lines(text: str, *, hides: Callable[[str], bool] = lambda text: False, apart: str = APART) -> list[str]:
     """Return the lines as a terminal would show them in the end, however long they are.
 
-    `hides` says whether a text holds a secret. Of a line whose parts overwrite each other the last is shown, but
-    all, one behind the other, where they hold a secret together: so a later look finds it.
+    `hides` says whether a text holds a secret, of which no letter is in `apart`. Of a line whose parts overwrite each
+    other the last is shown, but all, one behind the other, where they hold a secret together: so a later look finds it.
     """
     lines = text.replace("\r\n", "\n").split("\n")
     rewritten: list[tuple[int, str]] = []
@@ -51,8 +52,10 @@ def normal_lines(text: str, *, hides: Callable[[str], bool] = lambda text: False
         if not (line.isascii() and line.isprintable()):
             line = _without_escapes(line)
             if "\r" in line:
-                rewritten.append((at, line[-_MOST_REWRITTEN_CHARS:].replace("\r", "")))
-                line = next((part for part in reversed(line.split("\r")) if part.strip()), "")
+                parts = [part for part in line[-_MOST_REWRITTEN_CHARS:].split("\r") if part]
+                if any(one[-1] not in apart and two[0] not in apart for one, two in pairwise(parts)):
+                    rewritten.append((at, "".join(parts)))
+                line = next((part for part in reversed(parts) if part.strip()), "")
         if line[:1].isdigit() or line[:1] == "[":
             line = _STAMP.sub("", line)
         lines[at] = line.rstrip()

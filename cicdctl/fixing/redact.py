@@ -68,6 +68,10 @@ class Redactor:
         """Whether `text()` would change it. Counts and numbers stay as they are. Raises RedactionFailed."""
         return bool(self._spans(text))
 
+    def knows(self, letter: str) -> bool:
+        """Whether a known secret has this letter."""
+        return any(letter in variant for variant in self._variants)
+
     def _mark(self, rule: str, value: str) -> str:
         if value not in self._marks:
             self._marks[value] = f"[REDACTED:{rule}#{len(self._marks) + 1}]"

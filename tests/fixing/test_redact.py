@@ -74,7 +74,7 @@ def test_hidden(name):
     assert sum(redactor.counts.values()) >= 1
 
 
-@pytest.mark.parametrize("tear", ["coloured", "overwritten", "backspaced", "hidden letters"])
+@pytest.mark.parametrize("tear", ["coloured", "overwritten", "overwritten at a space", "backspaced", "hidden letters"])
 @pytest.mark.parametrize("secret", [KNOWN, GITHUB, AWS])
 def test_hidden_though_torn(secret, tear):
     """Escapes, carriage returns, backspaces and letters of no width in the middle of a secret do not save it."""
@@ -82,6 +82,7 @@ def test_hidden_though_torn(secret, tear):
     torn = {
         "coloured": f"token {secret[:at]}\x1b[31m{secret[at:]}\x1b[0m",
         "overwritten": f"token {secret[:at]}\r{secret[at:]}",
+        "overwritten at a space": f"token {secret[:8]}\r{secret[8:]}",
         "backspaced": f"token {secret[:at]}x\x08{secret[at:]}",
         "hidden letters": f"token {secret[:at]}\u200b\u2060{secret[at:]}",
     }[tear]
@@ -89,6 +90,7 @@ def test_hidden_though_torn(secret, tear):
     shown = redactor.text("\n".join(clean_lines(f"a\n{torn}\nb".encode(), redactor)))
     assert secret[:at] not in shown
     assert secret[at:] not in shown
+    assert secret[8:] not in shown
 
 
 def test_numbers_tell_values_apart():
