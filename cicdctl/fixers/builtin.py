@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from cicdctl.fixers import claude
 from cicdctl.fixers.command import kinds_for
 from cicdctl.hookspecs import hookimpl
 from cicdctl.kinds import FixerKind
@@ -19,4 +20,5 @@ class BuiltinFixers:
     @hookimpl
     def cicdctl_fixers(self) -> Iterable[FixerKind]:
         """Provide the fixers of cicdctl itself."""
-        return tuple(kinds_for(self._project))
+        project = self._project
+        return (*kinds_for(project), claude.kind_in(project.environ, lambda: project.state_folder))
