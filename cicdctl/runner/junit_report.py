@@ -13,6 +13,7 @@ MAX_MESSAGE = 500
 MAX_NAME = 300
 MAX_FILE = 1_000
 MAX_TEXT = 1_000_000
+MAX_IDS = 200_000
 
 
 def read_junit(
@@ -23,7 +24,7 @@ def read_junit(
 ) -> TestReport:
     """Add up JUnit XML files, given as (name, file); texts go through `mask` before they are cut.
 
-    `suites` takes the ids of the cases by file and by `passed failed skipped`.
+    `suites` takes the ids of the cases by file and by `passed failed skipped`; it stays empty when they are too many.
 
     Raises ValueError naming the file that is no JUnit report, or with which they are too large.
     """
@@ -51,6 +52,8 @@ class _Cases:
         self.failures: list[TestFailure] = []
         self._mask = mask
         self._suites = suites
+        self._ids_left = MAX_IDS
+        self._suite_of = ("", "")
         self._case: Mapping[str, str] | None = None
         self._depth = 0  # of the case
         self._problem: Mapping[str, str] | None = None
@@ -102,11 +105,17 @@ class _Cases:
         self._case = self._problem = None
         self._is_skipped = False
 
-
     def _note_id(self, how: str) -> None:
         if self._suites is None or self._case is None:
             return
-        suite = self._suites.setdefault(self._mask(self.name)[:MAX_FILE], {})
+        if self._ids_left == 0:
+            self._suites.clear()  # an incomplete list would show tests as lost
+            self._suites = None
+            return
+        self._ids_left -= 1
+        if self.name != self._suite_of[0]:
+            self._suite_of = (self.name, self._mask(self.name)[:MAX_FILE])
+        suite = self._suites.setdefault(self._suite_of[1], {})
         suite.setdefault(how, set()).add(self._mask(_full_name(self._case))[:MAX_NAME])
 
 

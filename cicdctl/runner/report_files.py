@@ -15,7 +15,7 @@ from cicdctl.runner.places import open_plain
 
 MAX_FILES = 2_000
 
-
+# Ids of tests by file and by `passed failed skipped`.
 Suites = dict[str, dict[str, set[str]]]
 
 
@@ -24,7 +24,7 @@ def read_reports(
 ) -> tuple[TestReport | None, Coverage | None, Suites]:
     """Return what the tests and the coverage files say, each None when there is no file or one cannot be read.
 
-    The last value has the ids of the tests by file and by `passed failed skipped`.
+    The last value is empty without tests, and when they are too many to keep.
     """
     tests = coverage = None
     suites: Suites = {}

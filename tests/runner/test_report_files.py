@@ -143,3 +143,23 @@ def test_any_bytes_give_a_report_or_a_value_error(data):
     for reader in (read_junit, read_coverage):
         with contextlib.suppress(ValueError):
             reader([("f", data)])
+
+
+def test_ids_of_the_cases_by_file():
+    """Each file's cases by how they ended, masked; too many of them are none."""
+    suites: dict[str, dict[str, set[str]]] = {}
+    read_junit([("r.xml", PYTEST), ("s.xml", PYTEST)], suites=suites, mask=lambda text: text.replace("bad", "***"))
+    assert suites["s.xml"] == {
+        "passed": {"tests.test_a.test_ok"},
+        "failed": {"tests.test_a.test_***", "tests.test_b"},
+        "skipped": {"later"},
+    }
+    assert suites["r.xml"] == suites["s.xml"]
+
+
+def test_too_many_ids_are_not_kept():
+    """The counts stay right; an incomplete list of ids would show tests as lost."""
+    many = b"<testsuite>" + b"".join(b'<testcase name="t%d"/>' % n for n in range(junit_report.MAX_IDS + 1)) + b"</testsuite>"
+    suites: dict[str, dict[str, set[str]]] = {}
+    assert read_junit([("r.xml", many)], suites=suites).passed == junit_report.MAX_IDS + 1
+    assert suites == {}
