@@ -98,13 +98,12 @@ def start(
 @app.command()
 def explain(ctx: typer.Context, which: Which = "", json: Json = False) -> None:
     """Say what went wrong in a failed stage: diagnosis, places, what is new in its log. Changes nothing."""
-    from cicdctl.fixing.bundle import capture_failure
-    from cicdctl.fixing.sessions import find_failure
+    from cicdctl.fixing.bundle import capture_failure, find_failed
     from cicdctl.reports.failures import print_failure
 
     with open_here(ctx) as project:
         install_warnings(project)
-        summary, result = find_failure(project, *run_and_stage(project, which))
+        summary, result = find_failed(project, *run_and_stage(project, which))
         raise typer.Exit(print_failure(capture_failure(project, summary, result), json=json))
 
 

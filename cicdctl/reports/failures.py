@@ -91,6 +91,7 @@ def _diagnostic(one: Diagnostic) -> Iterator[str]:
 
 def _windows(bundle: FailureBundle) -> Iterator[str]:
     marked = {(one.file, one.line) for one in bundle.diagnostics}
+    marked |= {(frame.file, frame.line) for one in bundle.diagnostics for frame in one.frames}
     for window in bundle.windows:
         yield from ("", f"{quoted(window.file)}, lines {window.start} to {window.end}")
         width = len(str(window.end))
@@ -130,4 +131,5 @@ def _left_out(bundle: FailureBundle) -> Iterator[str]:
         yield f"cicdctl logs {bundle.run} {stage} prints it all."
     if bundle.redactions:
         found = ", ".join(f"{count} {quoted(rule)}" for rule, count in bundle.redactions.items())
-        yield f"Hidden are {sum(bundle.redactions.values())} values: {found}."
+        total = sum(bundle.redactions.values())
+        yield f"Hidden {'is 1 value' if total == 1 else f'are {total} values'}: {found}."

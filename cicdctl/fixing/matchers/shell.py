@@ -15,7 +15,7 @@ MARKS = (
 )  # fmt: skip
 NOT_FOUND = "command not found"
 _SHELL = re.compile(
-    r"^(?P<file>[^\s:]{1,300}): (?:line )?(?P<line>\d{1,9}): (?:(?P<what>.{1,300}?): )?"
+    r"^(?P<file>[^\s:]{1,300}): (?:line )?(?P<line>\d{1,9}): (?:eval: )?(?:(?P<what>.{1,300}?): )?"
     r"(?P<why>command not found|not found|Permission denied|No such file or directory|unbound variable|parameter not set"
     r"|parameter null or not set|cannot execute.{0,100}|Exec format error|bad interpreter.{0,100}|[sS]yntax error.{0,200})$"
 )
