@@ -73,6 +73,8 @@ class ClaudeFixer:
         if not isinstance(self._endpoint, Endpoint) or self.problem is not None:
             return FixResult(status=FixStatus.UNAVAILABLE, reason=self.problem or "there is no key")
         left_s = request.deadline - time.monotonic()
+        if left_s <= 0:
+            return FixResult(status=FixStatus.NO_CHANGE, reason="the time is up")
         if 3 * request.bundle.seconds > left_s:
             reason = f"the stage takes {request.bundle.seconds:.0f} s: too long for checks within fix.timeout"
             return FixResult(status=FixStatus.UNAVAILABLE, reason=reason)

@@ -243,6 +243,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("anthropic-workspace-id", "wrkspc_01")
         for name, value in headers.items():
             self.send_header(name, value)
+        if self.close_connection:
+            self.send_header("connection", "close")
         if length is None:
             self.send_header("transfer-encoding", "chunked")
         else:
