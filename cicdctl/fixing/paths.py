@@ -153,19 +153,43 @@ def is_test_path(path: str) -> bool:
 
 
 def started_scripts(commands: Iterable[str], paths: Iterable[str]) -> frozenset[str]:
-    """Return the files of a tree that commands start: they judge, so they are not to be repaired."""
+    """Return the files of a tree that commands start: they judge, so they are not to be repaired.
+
+    That is a file that stands where a program does, or that is handed to an interpreter; one that is only named, as
+    in `ruff check src/app.py`, is what is judged.
+    """
     known = {_folded(path): path for path in paths}
     found = set()
     for command in commands:
-        try:
-            words = shlex.split(command, comments=True)
-        except ValueError:
-            words = command.split()
-        for word in words:
-            plain = _folded(word.strip(";&|()").removeprefix("./"))
-            if plain in known:
+        is_program, is_script = True, False
+        for word in _words(command):
+            if word in _SEPARATORS:
+                is_program, is_script = True, False
+                continue
+            if "=" in word and is_program:  # a variable before the program
+                continue
+            plain = _folded(word.removeprefix("./"))
+            if (is_program or is_script) and plain in known:
                 found.add(known[plain])
+            if is_program:
+                is_script = word.rpartition("/")[2].rstrip("0123456789.") in _INTERPRETERS
+            elif not word.startswith("-") or word in ("-m", "-c", "-e"):
+                is_script = False
+            is_program = word in ("!", "exec", "env", "time", "nohup", "if", "then", "do", "else", "while", "until")
     return frozenset(found)
+
+
+_SEPARATORS = frozenset({";", "&", "&&", "|", "||", "(", ")", "{", "}", "\n"})
+_INTERPRETERS = frozenset({"sh", "bash", "dash", "zsh", "python", "node", "ruby", "perl", "php", "deno", "bun", "source", ".", "tsx"})  # fmt: skip
+
+
+def _words(command: str) -> list[str]:
+    lexer = shlex.shlex(command.replace("\n", " ; "), posix=True, punctuation_chars=True)
+    lexer.whitespace_split = True
+    try:
+        return list(lexer)
+    except ValueError:
+        return command.split()
 
 
 def _folded(path: str) -> str:

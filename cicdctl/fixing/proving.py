@@ -106,7 +106,9 @@ def _passes(work: Work, summary: RunSummary, otherwise: str) -> bool:
         reason = judged.reason if judged else "it is not part of the run"
         lose(work, f"not verified: the failing stage did not run ({reason})")
         return False
-    failed = next((one for one in summary.stages if not one.is_green), None)
+    red = [one for one in summary.stages if not one.is_green]
+    # One that failed by itself, before those that were ended because of it.
+    failed = next((one for one in red if one.verdict in (Verdict.FAILED, Verdict.TIMED_OUT)), next(iter(red), None))
     if failed is None or failed.verdict not in (Verdict.FAILED, Verdict.TIMED_OUT):
         lose(work, f"not verified (#{run.number}): {(failed and failed.reason) or run.reason or run.verdict}")
         return False

@@ -31,7 +31,9 @@ def triage(work: Work) -> None:
         work.end(refusal.outcome, refusal.reason)
     work.tell(f"{bundle.category}: {bundle.category_reason}" if bundle.category_reason else bundle.category)
     if all(answer.answer == "no" for _, answer in work.answers):
-        reasons = "; ".join(f"{one.name}: {answer.reason}" for one, answer in work.answers)
+        # A tool that has nothing to do with this failure is not worth a word.
+        told = [(one, answer) for one, answer in work.answers if not answer.reason.endswith("has not complained")]
+        reasons = "; ".join(f"{one.name}: {answer.reason}" for one, answer in told)
         work.end(FixOutcome.UNAVAILABLE, reasons or "no fixer is configured")
     work.advance(FixState.TRIAGED, bundle.category_reason, signature=bundle.signature, category=bundle.category)
 
