@@ -27,7 +27,7 @@ def reject_fix(project: Project, record: FixRecord, reason: str) -> FixRecord:
     if record.undo_ref is not None:
         raise UsageError(f"fix {record.id} is applied", hint=f"cicdctl fix undo {record.id} takes it back first")
     if record.branch is not None and project.repository.ref_store.read(record.branch) == record.commit:
-        project.repository.ref_store.swap(record.branch, record.commit, None)
+        project.repository.ref_store.swap(record.branch, record.commit, None, is_own=True)
     record = replace(record, rejection=reason)
     project.fixes.save(record, f"rejected: {reason}")
     return record

@@ -44,7 +44,9 @@ def heal(work: Work) -> FixRecord:
     except Ended:
         pass
     except CicdError as error:
-        _end_quietly(work, FixOutcome.ERROR, error.message)
+        # What is proved is not given up for a lock or a full disk: the next command goes on from here.
+        if work.record.state not in (FixState.COMMITTED, FixState.PUBLISHED):
+            _end_quietly(work, FixOutcome.ERROR, error.message)
         raise
     except KeyboardInterrupt:
         _end_quietly(work, FixOutcome.CANCELLED, "interrupted")

@@ -57,7 +57,7 @@ def _make_branch(work: Work, commit: str) -> str:
     for number in range(1, _MOST_SUFFIXES):
         name = plain if number == 1 else f"{plain}-{number}"
         try:
-            work.project.repository.ref_store.swap(name, None, commit)
+            work.project.repository.ref_store.swap(name, None, commit, is_own=True)
         except RefMoved:
             if work.project.repository.ref_store.read(name) != commit:
                 continue

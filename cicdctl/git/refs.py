@@ -123,15 +123,16 @@ class Refs:
         except OSError as error:
             raise GitError(f"cannot read the ref {name!r}: {error.strerror}") from error
 
-    def swap(self, name: str, expected: str | None, new: str | None) -> None:
+    def swap(self, name: str, expected: str | None, new: str | None, *, is_own: bool = False) -> None:
         """Set a ref to `new` (None: delete it) if it holds `expected` (None: does not exist), as one step.
 
         Waits up to 2 s for locks of others. Writes through no symbolic ref. Raises RefMoved when it holds
-        something else, RefLocked when it stays locked, GitError when the name is not valid.
+        something else, RefLocked when it stays locked, GitError when the name is not valid. `is_own`: nobody but us
+        writes it, as all below refs/cicd/, so a lock that was left behind is no lock.
         """
         check_ref_name(name)
         path = self._path(name)
-        with _RefLock(path, is_own=name.startswith(_OWN_PREFIX)) as lock:
+        with _RefLock(path, is_own=is_own or name.startswith(_OWN_PREFIX)) as lock:
             found = self.read(name)
             if found != expected:
                 raise RefMoved(f"{name!r} is at {found or 'nothing'}, not at {expected or 'nothing'}")

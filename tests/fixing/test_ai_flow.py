@@ -166,7 +166,7 @@ def test_fix_that_breaks_another_stage_is_tried_again(failing, messages_api):
     record = fix(project)
     assert record["outcome"] == "fixed"
     assert "another stage fails: other" in record["attempts"][0]["reason"]
-    assert "another stage fails: other" in messages_api.asked[3].words
+    assert "another stage fails: other" in messages_api.asked[3].words()
 
 
 def test_giving_up_is_an_outcome(failing, messages_api):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
@@ -28,3 +29,17 @@ def test_killed_in_each_state(broken, state):
     assert project.git("rev-parse", branches[0]) == document["commit"]
     assert len(json.loads(project.cicdctl("fix", "list", "--json").passes().stdout)["fixes"]) == 1
     assert project.git("status", "--porcelain") == ""
+
+
+def test_lock_that_a_kill_left_behind(broken):
+    """The offer waits for a branch's lock that is young, and goes past one that is old: nobody has to tidy up."""
+    project = broken()
+    project.cicdctl("run", "build", "HEAD", "--no-fix").fails(1)
+    lock = project.path / ".git/refs/heads/cicdctl/fix/1-lint.lock"
+    lock.parent.mkdir(parents=True)
+    lock.touch()
+    assert "is held by another process" in project.cicdctl("fix", "1").fails(3).stderr
+    os.utime(lock, (1, 1))
+    document = json.loads(project.cicdctl("fix", "1", "--json").passes().stdout)
+    assert (document["outcome"], len(document["attempts"])) == ("fixed", 1)
+    assert not lock.exists()
