@@ -24,11 +24,15 @@ class Refused(ToolError):
 
 
 class Edits:
-    """What was changed, and how it was before. `allow(path)` raises EditRefused."""
+    """What was changed, and how it was before. `allow(path)` raises EditRefused; `hide` takes out secrets.
 
-    def __init__(self, worktree: Path, allow: Callable[[str], None]) -> None:
+    Files are hidden as a whole before some of their lines are shown: half a private key looks like nothing.
+    """
+
+    def __init__(self, worktree: Path, allow: Callable[[str], None], hide: Callable[[str], str]) -> None:
         self._worktree = worktree
         self._allow = allow
+        self._hide = hide
         self._before: dict[str, bytes | None] = {}
         self.count = 0
 
@@ -47,13 +51,13 @@ class Edits:
             raise ToolError("old_str and new_str are the same")
         count = text.count(old)
         if count != 1:
-            raise ToolError(_not_one(text, old, count))
+            raise ToolError(_not_one(self._hide(text), old, count))
         at = text.index(old)
         changed = text[:at] + new + text[at + len(old) :]
         _check_syntax(path, text, changed)
         self._write(path, data, changed.encode("utf-8"))
-        line = text.count("\n", 0, at) + 1
-        return _around(changed, line, new.count("\n") + 1)
+        line = self._hide(text[:at]).count("\n") + 1
+        return _around(self._hide(changed), line, new.count("\n") + 1)
 
     def create(self, path: str, content: str) -> str:
         """Write a new file. Raises ToolError."""

@@ -27,7 +27,7 @@ class Toolbox:
         self.request = request
         self._marker = marker
         self._globs = compile_globs(request.allowed_paths) if request.allowed_paths else None
-        self.edits = Edits(request.worktree, self._allow)
+        self.edits = Edits(request.worktree, self._allow, request.redact)
         self.checks = 0
         self.refused = 0
         self.submitted: Mapping[str, Any] | None = None

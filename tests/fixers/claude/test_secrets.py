@@ -7,21 +7,25 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 from messages_api import Reply, text, tool
 
+import cicdctl
 from cicdctl.fixing.redact import RedactionFailed, Redactor
 from cicdctl.model.fixing import FixStatus, PreviousAttempt
 
 VALUE = "correct-horse-battery-staple-94"
 PEM_BODY = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj"
+PEM_END = "q7Rw2Lx9Vb=="  # nothing but its place tells that it is a secret
 SECRETS = {
     "value": VALUE,
     "base64": base64.b64encode(VALUE.encode()).decode(),
     "url": quote("p@ss/word+with=signs&more9", safe=""),
     "pem": PEM_BODY,
+    "end of the pem": PEM_END,
     "github": "ghp_" + "aB3dE5gH7jK9" * 3,
     "aws": "AKIA" + "QWERTYUI23456723",
     "jwt": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9P",
@@ -43,7 +47,7 @@ def test_no_request_holds_a_secret(bench, words):
     """27F: 12 secrets in log, code, results, an edit's surroundings and an earlier diff; none in any request byte."""
     known = {"A_TOKEN": VALUE, "PASSWORD": "p@ss/word+with=signs&more9"}
     bench.redactor = Redactor(known)
-    pem = f"-----BEGIN RSA PRIVATE KEY-----\n{PEM_BODY}\n-----END RSA PRIVATE KEY-----"
+    pem = f"-----BEGIN RSA PRIVATE KEY-----\n{PEM_BODY}\n{PEM_END}\n-----END RSA PRIVATE KEY-----"
     log = "\n".join([
         f"token is {SECRETS['value']}", f"Authorization: Basic {SECRETS['base64']}",
         f"GET /?p={SECRETS['url']}", pem, f"remote: {SECRETS['github']}", f"key {SECRETS['aws']} used",
@@ -58,8 +62,9 @@ def test_no_request_holds_a_secret(bench, words):
     earlier = PreviousAttempt(fixer="claude", diff=f"+key = '{SECRETS['earlier']}'", signature="s", reason=VALUE)
     calls = [
         tool("view", path="config.py"), tool("grep", pattern="."), tool("read_log"), tool("read_log", pattern="."),
-        tool("view", path="test_stats.py"), tool("view", path="config.py", start=2, end=4), tool("run_check"),
+        tool("view", path="test_stats.py"), tool("view", path="config.py", start=4, end=4), tool("run_check"),
         tool("str_replace", path="config.py", old_str='NAME = "app"', new_str='NAME = "application"'),
+        tool("str_replace", path="config.py", old_str="-----END RSA PRIVATE KEY---\n" * 3, new_str="x"),
     ]  # fmt: skip
     for call in calls:
         bench.api.says(call)
@@ -67,11 +72,11 @@ def test_no_request_holds_a_secret(bench, words):
     result = bench.fix(previous=(earlier,))
 
     assert result.status is FixStatus.GAVE_UP
-    assert len(bench.api.asked) == 9
+    assert len(bench.api.asked) == 10
     shown = "".join(one.words() + "".join(row["content"] for row in one.results()) for one in bench.api.asked)
     assert shown.count("[REDACTED:") > 20
     # A model that writes a secret it has guessed gets it back as its own words; nothing else may hold one.
-    assert [leaks(one.raw) for one in bench.api.asked] == [[]] * 9
+    assert [leaks(one.raw) for one in bench.api.asked] == [[]] * 10
     assert leaks("\n".join(result.transcript).encode()) == []
     assert leaks(repr((result.reason, result.root_cause, result.suggestion)).encode()) == []
 
@@ -177,6 +182,7 @@ def test_hostile_surroundings(messages_api, tmp_path):
         **ENVIRONMENT,
         "PATH": os.environ["PATH"],
         "HOME": str(tmp_path),
+        "PYTHONPATH": str(Path(cicdctl.__file__).parent.parent),
         "ANTHROPIC_CONFIG_DIR": str(tmp_path / "config"),
         "ANTHROPIC_API_KEY": "sk-ours",
         "ANTHROPIC_BASE_URL": messages_api.url,
