@@ -2,85 +2,195 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection, Iterable
+from pathlib import Path
+
 from cicdctl.model import Value
+from cicdctl.model.fixing import Diagnostic, FailureBundle
+
+# Where a repository says which tools it uses.
+_SETTINGS = (
+    "pyproject.toml", "setup.cfg", "tox.ini", "noxfile.py", "package.json", "Makefile", "makefile", "GNUmakefile",
+    "justfile", "Taskfile.yml", ".pre-commit-config.yaml",
+)  # fmt: skip
+_MOST_BYTES = 256 << 10
+# Not npx: it asks the registry for what is not there.
+_OF_NODE = 'PATH="$PWD/node_modules/.bin:$PATH" '
+
+
+class Step(Value, frozen=True, kw_only=True):
+    """One command; `{files}` stands for the files that the tool complained about.
+
+    It runs when there are complaints of `kinds`, or when the stage's commands say `words`; without either always.
+    """
+
+    run: str
+    kinds: tuple[str, ...] = ()
+    words: str = ""
 
 
 class Preset(Value, frozen=True, kw_only=True):
-    """One tool. `{files}` in a command stands for the files that it complained about.
+    """One tool. It answers diagnostics of `tools`, when one of `programs` is installed.
 
-    `tools` and `kinds` are those of the diagnostics that it answers; `needs` is the program that has to be there.
-    `network`: it cannot work without. `rewrites`: files that it writes although nobody complained about them.
+    `marks` are files that only a repository which uses the tool has. `network`: it cannot work without.
+    `rewrites`: names of the files that it writes, where these are not those that were complained about.
+    `version` is a command that says which one it is.
     """
 
     name: str
-    needs: str
-    commands: tuple[str, ...]
+    programs: tuple[str, ...]
+    steps: tuple[Step, ...]
     tools: tuple[str, ...]
-    kinds: tuple[str, ...] = ()
-    words: tuple[str, ...] = ()
+    marks: tuple[str, ...] = ()
     network: bool = False
     rewrites: tuple[str, ...] = ()
+    version: str = ""
     priority: int = 50
+
+    def complaints(self, bundle: FailureBundle) -> tuple[Diagnostic, ...]:
+        """Return what the tool complained about."""
+        return tuple(one for one in bundle.diagnostics if one.tool in self.tools)
+
+    def commands(self, bundle: FailureBundle) -> tuple[str, ...]:
+        """Return the commands that answer these complaints, in order."""
+        kinds = {one.kind for one in self.complaints(bundle)}
+        said = "\n".join(bundle.command)
+        return tuple(
+            step.run
+            for step in self.steps
+            if not (step.kinds or step.words) or kinds & set(step.kinds) or (step.words and step.words in said)
+        )
+
+    def is_used(self, bundle: FailureBundle, worktree: Path) -> bool:
+        """Whether the stage's commands or the repository's settings name the tool; a log alone may be mistaken."""
+        if any((worktree / mark).is_file() for mark in self.marks) or _names(bundle.command, self.tools):
+            return True
+        return _names(filter(None, (_read(worktree / name) for name in _SETTINGS)), self.tools)
+
+
+def _names(texts: Iterable[str], words: Collection[str]) -> bool:
+    pattern = re.compile("|".join(rf"(?<![\w-]){re.escape(word)}(?![\w-])" for word in words))
+    return any(pattern.search(text) for text in texts)
+
+
+def _read(path: Path) -> str:
+    if path.is_symlink() or not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        return file.read(_MOST_BYTES).decode("utf-8", "replace")
 
 
 PRESETS: tuple[Preset, ...] = (
     Preset(
         name="ruff",
-        needs="ruff",
-        commands=("ruff check --fix-only --exit-zero --quiet {files}",),
+        programs=("ruff",),
+        steps=(
+            Step(run="ruff check --fix-only --exit-zero --quiet --no-cache --force-exclude {files}", kinds=("lint",)),
+            Step(run="ruff format --quiet --no-cache --force-exclude {files}", kinds=("format",), words="ruff format"),
+        ),
         tools=("ruff",),
-        kinds=("lint",),
+        marks=("ruff.toml", ".ruff.toml"),
+        version="ruff --version",
         priority=10,
     ),
     Preset(
-        name="ruff-format",
-        needs="ruff",
-        commands=("ruff format --quiet {files}",),
-        tools=("ruff",),
-        kinds=("format",),
-        words=("ruff",),
+        name="isort",
+        programs=("isort",),
+        steps=(Step(run="isort --quiet {files}"),),
+        tools=("isort",),
+        marks=(".isort.cfg",),
+        version="isort --version-number",
         priority=11,
     ),
-    Preset(name="black", needs="black", commands=("black --quiet {files}",), tools=("black",), priority=12),
-    Preset(name="isort", needs="isort", commands=("isort --quiet {files}",), tools=("isort",), priority=12),
     Preset(
-        name="prettier",
-        needs="npx",
-        commands=("npx --no-install prettier --write {files}",),
-        tools=("prettier",),
+        name="black",
+        programs=("black",),
+        steps=(Step(run="black --quiet {files}"),),
+        tools=("black",),
+        version="black --version",
+        priority=12,
+    ),
+    Preset(
+        name="eslint",
+        programs=("node",),
+        steps=(Step(run=_OF_NODE + "eslint --fix {files}"),),
+        tools=("eslint",),
+        marks=("eslint.config.js", "eslint.config.mjs", "eslint.config.cjs", "eslint.config.ts", ".eslintrc.json"),
+        version=_OF_NODE + "eslint --version",
         priority=20,
     ),
     Preset(
-        name="eslint", needs="npx", commands=("npx --no-install eslint --fix {files}",), tools=("eslint",), priority=21
+        name="prettier",
+        programs=("node",),
+        steps=(Step(run=_OF_NODE + "prettier --write {files}"),),
+        tools=("prettier",),
+        marks=(".prettierrc", ".prettierrc.json", ".prettierrc.yaml", "prettier.config.js", ".prettierignore"),
+        version=_OF_NODE + "prettier --version",
+        priority=21,
     ),
-    Preset(name="gofmt", needs="gofmt", commands=("gofmt -w {files}",), tools=("gofmt",), priority=20),
-    Preset(name="goimports", needs="goimports", commands=("goimports -w {files}",), tools=("goimports",), priority=21),
-    Preset(name="cargo-fmt", needs="cargo", commands=("cargo fmt",), tools=("rustfmt",), priority=20),
+    Preset(
+        name="goimports",
+        programs=("goimports",),
+        steps=(Step(run="goimports -w {files}"),),
+        tools=("goimports",),
+        priority=20,
+    ),
+    Preset(
+        name="gofmt",
+        programs=("gofmt",),
+        steps=(Step(run="gofmt -w {files}"),),
+        tools=("gofmt",),
+        marks=("go.mod",),
+        version="go version",
+        priority=21,
+    ),
     Preset(
         name="clippy",
-        needs="cargo",
-        commands=("cargo clippy --fix --allow-dirty --offline",),
+        programs=("cargo-clippy",),
+        steps=(
+            Step(
+                run='CARGO_TARGET_DIR="$HOME/target" cargo clippy --fix --all-targets --allow-dirty --allow-no-vcs '
+                "--offline --quiet"
+            ),
+        ),
         tools=("clippy",),
-        priority=30,
+        marks=("Cargo.toml",),
+        version="cargo clippy --version",
+        priority=20,
+    ),
+    Preset(
+        name="cargo-fmt",
+        programs=("cargo-fmt",),
+        steps=(Step(run="cargo fmt"),),
+        tools=("rustfmt",),
+        marks=("Cargo.toml",),
+        version="cargo fmt --version",
+        priority=21,
     ),
     Preset(
         name="pre-commit",
-        needs="pre-commit",
-        commands=("pre-commit run --files {files}",),
+        programs=("pre-commit",),
+        # The hooks that failed are named in the log, their files seldom.
+        steps=(Step(run="pre-commit run --color never --all-files"),),
         tools=("pre-commit",),
+        marks=(".pre-commit-config.yaml",),
+        version="pre-commit --version",
         priority=40,
     ),
     Preset(
         name="lock",
-        needs="",
-        commands=(
-            "if test -f uv.lock; then uv lock; elif test -f poetry.lock; then poetry lock; "
-            "elif test -f package-lock.json; then npm install --package-lock-only --ignore-scripts; fi",
+        programs=("uv", "poetry", "npm"),
+        steps=(
+            Step(
+                run="if test -f uv.lock; then uv lock --quiet; elif test -f poetry.lock; then poetry lock --quiet; "
+                "elif test -f package-lock.json; then npm install --package-lock-only --ignore-scripts --no-audit; fi"
+            ),
         ),
         tools=("lock",),
+        marks=("uv.lock", "poetry.lock", "package-lock.json"),
         network=True,
         rewrites=("uv.lock", "poetry.lock", "package-lock.json"),
         priority=60,
     ),
 )
-BY_NAME = {preset.name: preset for preset in PRESETS}
