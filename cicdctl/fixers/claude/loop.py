@@ -199,6 +199,8 @@ class Session:
         self._transcript.said("user", words)
 
     def _use_tools(self, reply: Reply, talk: Conversation) -> None:
+        names = ", ".join(dict.fromkeys(call.name for call in reply.calls))
+        self.request.report(f"  turn {self._used.turns}, estimated ${self._used.cost_usd:.2f}: {defang_line(names)}")
         results = []
         for call in reply.calls:
             if self._tools.is_done:
@@ -210,9 +212,6 @@ class Session:
             results.append((call, text, is_error))
             self._transcript.resulted(call, text, is_error)
         talk.add_turn(reply, results)
-        names = ", ".join(dict.fromkeys(call.name for call in reply.calls))
-        turn = self._used.turns
-        self.request.report(f"  turn {turn}: {defang_line(names)}; estimated ${self._used.cost_usd:.2f}")
 
     def _stop_when_stuck(self, reply: Reply, talk: Conversation) -> None:
         if self._tools.refused >= MOST_REFUSED:

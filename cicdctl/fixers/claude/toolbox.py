@@ -84,12 +84,12 @@ class Toolbox:
 
     def _str_replace(self, path: str, old_str: str, new_str: str) -> str:
         around = self.edits.replace(path, old_str, new_str)
-        self.request.report(f"  edited {path}")
+        self.request.report(f"    edited {path}")
         return self._shown(around)
 
     def _create(self, path: str, content: str) -> str:
         answer = self.edits.create(path, content)
-        self.request.report(f"  created {path}")
+        self.request.report(f"    created {path}")
         return answer
 
     def _run_check(self) -> str:
@@ -99,7 +99,7 @@ class Toolbox:
         self.checks += 1
         outcome = self.request.check()
         self._passed_at = self.edits.count if outcome.passed else None
-        self.request.report(f"  check {self.checks} {'passed' if outcome.passed else 'failed'}")
+        self.request.report(f"    check {self.checks} {'passed' if outcome.passed else 'failed'}")
         word = "passed" if outcome.passed else "failed"
         return f"{word}; {most - self.checks} checks left\n{self._shown(outcome.text, CHECK_CHARS)}"
 

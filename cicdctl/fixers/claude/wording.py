@@ -16,7 +16,6 @@ from cicdctl.model.fixing import FixRequest
 NAMES = ("system", "task", "nudge", "feedback")
 _DIFF_CHARS = 6_000
 _INSTRUCTIONS_CHARS = 8_000
-_LOCATIONS = 30
 
 
 @cache
@@ -76,14 +75,11 @@ def _parts(request: FixRequest, options: ClaudeOptions, marker: str, share: floa
 
 
 def _failure(request: FixRequest, options: ClaudeOptions, share: float) -> str:
+    """Return the excerpt, which begins with commands and diagnostics, under one line of our own."""
     bundle = request.bundle
-    lines = [f"stage: {bundle.stage}", *(f"command: {command}" for command in bundle.command)]
-    ended = "it ran out of time" if bundle.timed_out else f"exit status {bundle.exit_code}"
-    lines.append(f"{ended} after {bundle.seconds:.1f} s; kind: {bundle.category}")
-    for one in bundle.diagnostics[:_LOCATIONS]:
-        place = f"{one.file}:{one.line}" if one.line else (one.file or "?")
-        lines.append(f"{one.tool} {one.kind} {place} {one.test_id or ''} {one.code or ''} {one.message}"[:500])
-    return "\n".join([*lines, "", clip(bundle.excerpt, int(options.log_chars * share))])
+    ended = "ran out of time" if bundle.timed_out else f"exit status {bundle.exit_code}"
+    head = f"stage {_plain(bundle.stage)}: {ended} after {bundle.seconds:.1f} s; kind of failure: {bundle.category}"
+    return f"{head}\n\n{clip(bundle.excerpt, int(options.log_chars * share))}"
 
 
 def _windows(request: FixRequest, limit: int) -> str:

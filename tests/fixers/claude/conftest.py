@@ -27,7 +27,7 @@ TEST = (
     "from stats import mean\n\n\ndef test_mean():\n    assert mean([1, 3]) == 2\n\n\n"
     "def test_empty():\n    assert mean([]) == 0\n"
 )
-EXCERPT = "E   ZeroDivisionError: division by zero\nstats.py:2: ZeroDivisionError"
+EXCERPT = "$ python -m pytest -q\nE   ZeroDivisionError: division by zero\nstats.py:2: ZeroDivisionError"
 
 
 class Bench:
