@@ -41,8 +41,14 @@ from cicdctl.runner.signals import SignalsTo
 FEW = 64
 
 
-def find_culprit(project: Project, request: BisectRequest, tell: Callable[[Event], None]) -> Outcome:
-    """Find the commit that broke a stage, and tell what happens on the way.
+def find_culprit(
+    project: Project,
+    request: BisectRequest,
+    tell: Callable[[Event], None],
+    *,
+    wait_for_room: Callable[[], object] = lambda: None,
+) -> Outcome:
+    """Find the commit that broke a stage, and tell what happens on the way; before each run it waits for room.
 
     Raises UsageError, ConfigError or GitError before anything has run. On a signal that ends programs all runs are
     ended and recorded, and KeyboardInterrupt is raised.
@@ -58,13 +64,18 @@ def find_culprit(project: Project, request: BisectRequest, tell: Callable[[Event
         jobs=max(1, count_jobs(project) // at_once),
         no_cache=request.no_cache,
         trigger=TriggerKind.BISECT,
+        ref=request.ref,
+        trust=request.trust,
+        config_text=request.config_text,
+        operator_file=request.operator_file,
     )
     prepared = prepare(project, each)
     refuse_deploys((prepared,))
     stages = tuple(planned.id for planned in targets(prepared, request.stage))
     span = find_span(project, request, stages)
     tell(Begun(span=span, at_once=at_once))
-    hunt = Hunt(project, request, span, replace(each, ref=span.ref), at_once=at_once, tell=tell)
+    trials = Trials(project, at_once=at_once, tell=tell, wait_for_room=wait_for_room)
+    hunt = Hunt(project, request, span, replace(each, ref=span.ref), trials=trials, tell=tell)
     hunt.recall(stages)
     with SignalsTo(_interrupt_once()):
         hunt.run()
@@ -93,7 +104,7 @@ class Hunt:
         span: Span,
         each: RunRequest,
         *,
-        at_once: int,
+        trials: Trials,
         tell: Callable[[Event], None],
     ) -> None:
         self._project = project
@@ -102,7 +113,7 @@ class Hunt:
         self._each = each
         self._tell = tell
         self._search = Search(span.parents)
-        self._trials = Trials(project, at_once=at_once, tell=tell)
+        self._trials = trials
         self._looks: dict[str, Look] = {}
         self._failures: dict[str, tuple[int, ...]] = {}
         self._failed: dict[str, list[RunSummary]] = {}

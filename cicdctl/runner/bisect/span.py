@@ -31,7 +31,7 @@ def find_span(project: Project, request: BisectRequest, stages: Collection[str])
     """
     repository = project.repository
     left, right = split_span(request.span)
-    bad, ref = repository.resolve(right), find_ref(repository, right)
+    bad, ref = repository.resolve(right), request.ref or find_ref(repository, right)
     green = None if left else _last_green(project, request, stages, bad, ref)
     good = repository.resolve(left if green is None else green.commit)
     between = {commit.oid: commit for commit in repository.commits_between(f"{good.oid}..{bad.oid}")}

@@ -16,10 +16,18 @@ from cicdctl.runner.recovery import settle
 class Trials:
     """What runs at this moment. Leaves nothing behind: `close` ends it and closes the books."""
 
-    def __init__(self, project: Project, *, at_once: int, tell: Callable[[Event], None]) -> None:
+    def __init__(
+        self,
+        project: Project,
+        *,
+        at_once: int,
+        tell: Callable[[Event], None],
+        wait_for_room: Callable[[], object] = lambda: None,
+    ) -> None:
         self._project = project
         self._at_once = at_once
         self._tell = tell
+        self._wait_for_room = wait_for_room
         self._begun: list[tuple[Look, Run]] = []
         self._dropped: set[int] = set()
         self.running: dict[str, Run] = {}
@@ -73,6 +81,7 @@ class Trials:
     def _begin_each(self, following: Callable[[], Look | None]) -> Iterator[Sequence[str]]:
         while (look := following()) is not None:
             assert look.prepared is not None
+            self._wait_for_room()
             run = record(self._project, look.prepared)
             self._begun.append((look, run))
             self.running[look.commit.oid] = run

@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from enum import StrEnum
 
 from cicdctl.git import Commit
-from cicdctl.model import Run, RunSummary, Value
+from cicdctl.model import Run, RunSummary, Trust, Value
 
 
 class BisectRequest(Value, frozen=True, kw_only=True):
     """`span` is GOOD..BAD; without GOOD it is the last green run, without BAD it is HEAD.
 
     `jobs` commits at once, 0 for one per core. A failure counts when it was repeated `retries` times,
-    or when another that came before counts.
+    or when another that came before counts. `ref` is what the commits are on when `span` does not say so itself,
+    `trust` what they get, and the two files stand for those of the run that is asked about, see `RunRequest`.
     """
 
     pipeline: str
@@ -24,6 +25,10 @@ class BisectRequest(Value, frozen=True, kw_only=True):
     retries: int = 1
     first_parent: bool = False
     no_cache: bool = False
+    ref: str | None = None
+    trust: Trust = Trust.TRUSTED
+    config_text: str | None = None
+    operator_file: str | None = None
 
 
 class Answer(StrEnum):
