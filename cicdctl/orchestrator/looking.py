@@ -39,6 +39,10 @@ def pause_after(interval_s: float, failures: int, *, chance: Callable[[], float]
     return pause_s * (1 + spread * (2 * chance() - 1))
 
 
+class _Hangs(Exception):
+    """A monitor has not answered in time."""
+
+
 class Looker(threading.Thread):
     """One monitor's thread; what it sees is put into `inbox`. `open` gives the monitor, again after each failure."""
 
@@ -83,12 +87,12 @@ class Looker(threading.Thread):
                     self._stale.clear()
                     monitor.close()
                     monitor = None
-                monitor = monitor or self._open()
-                self._inbox.put(Look(source=self._source, sightings=self._look(monitor)))
+                monitor, sightings = self._within_limit(monitor)
+                self._inbox.put(Look(source=self._source, sightings=sightings))
                 failures = 0
             except Exception as error:  # a plugin may raise anything; the others go on
                 failures += 1
-                if isinstance(error, TimeoutError) and self._limit_s is not None:
+                if isinstance(error, _Hangs):
                     monitor = None  # its thread hangs; it is opened anew
                 self._inbox.put(Look(source=self._source, failure=describe(error)))
                 if self._limit_s is not None and failures >= MOST_FAILURES:
@@ -99,15 +103,22 @@ class Looker(threading.Thread):
         if monitor is not None:
             monitor.close()
 
-    def _look(self, monitor: Monitor) -> tuple[Sighting, ...]:
-        """Look, within the limit; a look that hangs is left behind in its thread. Raises TimeoutError."""
+    def _look(self, monitor: Monitor | None) -> tuple[Monitor, tuple[Sighting, ...]]:
+        monitor = monitor or self._open()
+        return monitor, tuple(monitor.look())
+
+    def _within_limit(self, monitor: Monitor | None) -> tuple[Monitor, tuple[Sighting, ...]]:
+        """Look, with a monitor that is opened first where there is none; one that hangs is left behind in its thread.
+
+        Raises _Hangs, and whatever the monitor raises.
+        """
         if self._limit_s is None:
-            return tuple(monitor.look())
-        answers: list[tuple[Sighting, ...] | Exception] = []
+            return self._look(monitor)
+        answers: list[tuple[Monitor, tuple[Sighting, ...]] | Exception] = []
 
         def look() -> None:
             try:
-                answers.append(tuple(monitor.look()))
+                answers.append(self._look(monitor))
             except Exception as error:  # handed over to the thread that waits
                 answers.append(error)
 
@@ -115,7 +126,7 @@ class Looker(threading.Thread):
         thread.start()
         thread.join(self._limit_s)
         if not answers:
-            raise TimeoutError(f"no answer after {self._limit_s:g} s")
+            raise _Hangs(f"no answer after {self._limit_s:g} s")
         if isinstance(answers[0], Exception):
             raise answers[0]
         return answers[0]
