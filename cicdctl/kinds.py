@@ -80,7 +80,8 @@ class Notice(Value, frozen=True, kw_only=True):
     """One message. Every text is masked already. `event` is one of `started passed failed broken fixed …`.
 
     `id` is the same at each try. `at` is Unix seconds. `verdict` is how the run ended, None at its start;
-    `previous` how the one before did, of the same pipeline and ref. `failed` are the stages to blame.
+    `previous` how the one before did, of the same pipeline and ref. `failed` are the stages to blame; `culprit` is the
+    commit that is, known when `event` is `culprit`.
     """
 
     event: str
@@ -99,6 +100,7 @@ class Notice(Value, frozen=True, kw_only=True):
     previous: str | None = None
     seconds: float = 0.0
     failed: tuple[str, ...] = ()
+    culprit: str | None = None
 
 
 class Notifier(Protocol):
@@ -114,12 +116,14 @@ class Notifier(Protocol):
 class NotifierKind(Kind, frozen=True, kw_only=True):
     """A kind for `[notifiers.NAME]` or `uses = "NAME"` in it; `open(options)` is called once per process.
 
-    `every_run`: it keeps a record, and is told of each run that starts or ends on a commit, whatever `on` says.
+    `every_run`: it keeps a record, and is told of each run that starts or ends on a commit, whatever `on` says;
+    with `culprits`, also which commit broke one.
     `uncommitted`: it is also told of runs of a working tree with changes that only its owner has.
     """
 
     open: Callable[[Any], Notifier]
     every_run: bool = False
+    culprits: bool = False
     uncommitted: bool = False
 
 

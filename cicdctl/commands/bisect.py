@@ -66,9 +66,13 @@ def bisect(
     with open_here(ctx) as project:
         install_warnings(project)
         with open_progress(project, json=json) as progress:
-            outcome = find_culprit(project, request, progress.tell)
-        if for_run is not None:
-            from cicdctl.orchestrator.culprit import note_outcome
+            if for_run is None:
+                outcome = find_culprit(project, request, progress.tell)
+            else:
+                from cicdctl.orchestrator.culprit_search import search_for_run
 
-            note_outcome(project, for_run, outcome)
+                found = search_for_run(project, for_run, request, progress.tell)
+                if found is None:
+                    raise typer.Exit
+                outcome = found
         raise typer.Exit(print_outcome(project, outcome, json=json))

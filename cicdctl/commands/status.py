@@ -8,6 +8,7 @@ import typer
 
 from cicdctl.commands.opening import open_here
 from cicdctl.model import RunFilter
+from cicdctl.orchestrator.pausing import since_words
 from cicdctl.reports.choice import install_warnings
 from cicdctl.reports.runs import print_status
 from cicdctl.runner.recovery import recover_and_tell
@@ -37,7 +38,7 @@ def status(
                 project.state.latest_per_pipeline(10),
                 active,
                 project.state.deployments.current(),
-                paused=project.state.queue.paused(),
+                paused={name: since_words(project, name) for name in project.state.queue.paused()},
                 json=json,
             )
         )

@@ -16,6 +16,7 @@ from cicdctl.model import Run
 from cicdctl.near_words import near_word
 from cicdctl.notifiers.builtin import BuiltinNotifiers
 from cicdctl.notifiers.events import FOR_PEOPLE, choose, wants
+from cicdctl.orchestrator.culprit import CULPRIT
 from cicdctl.plugin_contract import describe_error
 from cicdctl.plugin_thread import PluginThread
 from cicdctl.project import Project
@@ -67,7 +68,8 @@ class Channel:
         """Return which of the events of a run it is to be told, if any."""
         settings = self.settings
         keeps_record = self.keeps_record
-        if keeps_record and events[:1] and events[0] in FOR_PEOPLE:
+        event = events[0] if events else ""
+        if keeps_record and event in FOR_PEOPLE and not (event == CULPRIT and self._flag("culprits")):
             return None
         if run.snapshot and (keeps_record or not self._flag("uncommitted")):
             return None
@@ -77,9 +79,9 @@ class Channel:
         is_meant = wants(events[:1], settings.pipelines, settings.branches, run)
         return choose(events[:1], is_meant)
 
-    def topic_for(self, run: Run) -> str:
+    def topic_for(self, run: Run, event: str) -> str:
         """Return what a later letter replaces an earlier one for: a record of one commit has one newest state."""
-        return f"{run.commit} {run.pipeline}" if self.keeps_record else ""
+        return f"{run.commit} {run.pipeline}" if self.keeps_record and event != CULPRIT else ""
 
     def send(self, notice: Notice) -> None:
         """Try once, for 10 s at most. Raises NotSent, its text masked."""

@@ -33,6 +33,7 @@ def kind_in(repository: Repository) -> NotifierKind:
         options_type=NotesOptions,
         open=lambda options: Notes(options, repository.reopen()),
         every_run=True,
+        culprits=True,
     )
 
 
@@ -73,6 +74,8 @@ def line_of(notice: Notice) -> str:
         "seconds": notice.seconds,
         "failed": list(notice.failed),
     }
+    if notice.culprit:
+        facts["culprit"] = notice.culprit
     if notice.url:
         facts["url"] = notice.url
     return json.dumps(facts, ensure_ascii=True, separators=(",", ":"))

@@ -25,6 +25,7 @@ _WORDS = {
     "approval_needed": "waits for an approval",
     "fix_proposed": "has a fix to look at",
     "escalated": "needs a person",
+    "culprit": "was broken by one commit",
 }
 
 
@@ -37,9 +38,13 @@ def make_notice(
     project: str,
     previous: Verdict | None = None,
     text: str = "",
+    culprit: str | None = None,
     mask: Callable[[str], str],
 ) -> Notice:
-    """Return the notice of `event` for a run. `text` are more words about it; each text is masked, then cut."""
+    """Return the notice of `event` for a run. `text` are more words about it; each text is masked, then cut.
+
+    `culprit` is the commit that broke it, where that is the event.
+    """
     run = summary.run
     place = "the working tree" if run.snapshot else one_line(mask(place_of(run.ref, run.commit)))
     blamed = [result for result in summary.stages if result.verdict in RED and not result.allowed_failure]
@@ -62,6 +67,7 @@ def make_notice(
         previous=None if previous is None else previous.value,
         seconds=round(run.seconds, 3),
         failed=tuple(one_line(mask(result.stage), 100) for result in blamed),
+        culprit=culprit,
     )
 
 

@@ -15,6 +15,7 @@ from cicdctl.model import Run, RunSummary
 from cicdctl.notifiers.channel import Channel
 from cicdctl.notifiers.events import events_of
 from cicdctl.notifiers.notices import make_notice
+from cicdctl.orchestrator.culprit import CULPRIT, culprit_of
 from cicdctl.project import Project
 from cicdctl.sending import lock_path
 from cicdctl.store import ENDED, Letter, News, lock
@@ -152,7 +153,7 @@ def make_letters(project: Project, channels: Mapping[str, Channel], news: News) 
     tells_failures = project.settings.orchestrator.failure_handling.notify_on_failure
     for channel in channels.values():
         event = channel.event_for(run, events, tells_failures=tells_failures) if channel.settings.enabled else None
-        topic = channel.topic_for(run) if event is not None else ""
+        topic = channel.topic_for(run, event) if event is not None else ""
         if event is None or (topic and project.state.outbox.is_outdated(run)):
             continue
         masker = masker or masker_for(project, run)
@@ -164,10 +165,16 @@ def make_letters(project: Project, channels: Mapping[str, Channel], news: News) 
             project=project_name(project),
             previous=news.previous,
             text=news.text,
+            culprit=_culprit(project, news),
             mask=masker.text,
         )
         letters.append(Letter(notifier=channel.name, topic=topic, run=run.number, due_at=time.time(), notice=notice))
     return letters
+
+
+def _culprit(project: Project, news: News) -> str | None:
+    found = culprit_of(project, news.run) if news.event == CULPRIT else None
+    return None if found is None else found["commit"]
 
 
 def _events(summary: RunSummary, news: News) -> tuple[str, ...]:

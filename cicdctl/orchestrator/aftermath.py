@@ -3,24 +3,36 @@
 from __future__ import annotations
 
 import logging
+import time
 
 from cicdctl.errors import CicdError
-from cicdctl.model import Run, RunSummary
+from cicdctl.model import Run, RunFilter, RunSummary
 from cicdctl.model.verdict import TRIALS
 from cicdctl.orchestrator.culprit import look_for_culprit
 from cicdctl.orchestrator.fix_starts import start_fix_process, wants_fix
-from cicdctl.orchestrator.places import RED, runs_of_place
+from cicdctl.orchestrator.pausing import holds, let_go_on
+from cicdctl.orchestrator.places import RED, events_of, runs_of_place
 from cicdctl.project import Project
+from cicdctl.runner import run_lock
+from cicdctl.store import Noted, lock, lock_patiently
 
+# Events: the runner leaves the first with the failure; the second says that it is dealt with.
+DUE, DONE = "failure_due", "failure_settled"
+ESCALATED = "escalated"
+# Older ones are history, see `lost`.
+FRESH_S = 3600.0
 _log = logging.getLogger("cicdctl.failures")
 
 
 def after_failure(project: Project, summary: RunSummary) -> None:
-    """Do what the operator wants after a failure. Each part by itself: one that fails is told, the others are done."""
+    """Do what the operator wants after a failure. Each part by itself: one that fails is told, the others are done.
+
+    The caller holds the run's lock, and is the only one to do it.
+    """
     run = summary.run
     if run.verdict not in RED or run.trigger in TRIALS or run.is_partial:
         return
-    for part in (_escalate, look_for_culprit, _repair):
+    for part in (_escalate, look_for_culprit, _repair, _note_done):
         try:
             part(project, summary)
         except (CicdError, OSError) as error:
@@ -28,11 +40,39 @@ def after_failure(project: Project, summary: RunSummary) -> None:
             project.warn(f"after run #{run.number}: {error}")
 
 
+def catch_up(project: Project) -> None:
+    """Do after recent failures what a process was killed over: its runner, or the search for the culprit."""
+    for verdict in RED:
+        for run in project.state.runs(RunFilter(verdict=verdict, trials=False, limit=20)):
+            if run.finished_at is not None and 0 <= time.time() - run.finished_at < FRESH_S:
+                _catch_up_with(project, run)
+
+
+def _catch_up_with(project: Project, run: Run) -> None:
+    kinds = {event.kind for event in events_of(project, run.number)}
+    if DUE in kinds and DONE not in kinds:
+        held = lock(run_lock(project, run.number), blocking=False)
+        if held is None:
+            return  # its runner is at it
+        with held:
+            summary = project.state.load(run.number)
+            if summary is not None and all(event.kind != DONE for event in events_of(project, run.number)):
+                after_failure(project, summary)
+    elif DONE in kinds:
+        from cicdctl.orchestrator.culprit_search import search_again
+
+        search_again(project, run)
+
+
+def _note_done(project: Project, summary: RunSummary) -> None:
+    project.state.apply([Noted(kind=DONE)], run=summary.run.number, epoch=summary.run.epoch)
+
+
 def _repair(project: Project, summary: RunSummary) -> None:
     """Begin a fix, which lets the queue go on when it repairs the failure; else people have to."""
     if wants_fix(project, summary):
         start_fix_process(project, summary)
-    elif _has_paused(project, summary.run):
+    elif holds(project, summary.run):
         tell_paused(project, summary.run)
 
 
@@ -41,37 +81,38 @@ def tell_paused(project: Project, run: Run) -> None:
     text = f"{run.pipeline} is paused after #{run.number}; cicdctl resume {run.pipeline} lets it go on"
     _log.warning(text)
     project.warn(text)
-    project.state.tell(run, "escalated", text)
+    project.state.tell(run, ESCALATED, text)
 
 
 def settle_pause(project: Project, number: int, *, is_fixed: bool) -> None:
     """After a fix: let the queue go on that its run has paused, or say that it waits."""
     summary = project.state.load(number)
-    if summary is None or not _has_paused(project, summary.run):
+    if summary is None or not holds(project, summary.run):
         return
     if is_fixed:
-        project.state.queue.resume(summary.run.pipeline)
+        let_go_on(project, summary.run.pipeline)
     else:
         tell_paused(project, summary.run)
-
-
-def _has_paused(project: Project, run: Run) -> bool:
-    """Whether this run has paused its pipeline, and it still is."""
-    if run.pipeline not in project.state.queue.paused():
-        return False
-    return any(event.kind == "queue_paused" for event in project.state.events(run=run.number))
 
 
 def _escalate(project: Project, summary: RunSummary) -> None:
     """Ask people when a branch has been red so often in a row; once, until it was green again."""
     run = summary.run
     wanted = project.settings.orchestrator.failure_handling.escalate_after
-    in_a_row = 0
-    for earlier in runs_of_place(project, run):
-        if earlier.verdict not in RED:
-            break
-        in_a_row += 1
-    if in_a_row == wanted > 1:
-        text = f"{run.pipeline} has failed {in_a_row} times in a row on {run.ref or run.commit[:10]}"
-        _log.warning(text)
-        project.state.tell(run, "escalated", text)
+    # Of two that end at once only one may find that nobody was asked yet.
+    with lock_patiently(project.state_folder / "locks" / "escalation"):
+        in_a_row: list[int] = []
+        for one in runs_of_place(project, run, is_newest=False):
+            if one.verdict not in RED:
+                break
+            in_a_row.append(one.number)
+        if len(in_a_row) < wanted:
+            return
+        was_asked = any(event.kind == ESCALATED for number in in_a_row for event in events_of(project, number))
+        if not was_asked:
+            times = f"{len(in_a_row)} times in a row" if len(in_a_row) > 1 else "once"
+            text = f"{run.pipeline} has failed {times} on {run.ref or run.commit[:10]}"
+            _log.warning(text)
+            project.state.tell(run, ESCALATED, text)
+        # Each later one bears the mark too, so that it is never out of sight.
+        project.state.apply([Noted(kind=ESCALATED)], run=run.number, epoch=run.epoch)

@@ -12,6 +12,7 @@ from queue import Empty, SimpleQueue
 
 from cicdctl.errors import CicdError, StoreError, describe
 from cicdctl.model import Value
+from cicdctl.orchestrator.aftermath import catch_up
 from cicdctl.orchestrator.drain import drain
 from cicdctl.orchestrator.fix_starts import go_on_with_fixes
 from cicdctl.orchestrator.lead import stop_file, take_the_lead
@@ -256,6 +257,7 @@ class Keeper(threading.Thread):
                 is_news = True
                 _log.warning("run #%d (%s) was interrupted: its runner died", run.number, run.pipeline)
             is_news = bool(requeue_lost(project)) or is_news
+            catch_up(project)
             project.start_sender()
         if is_news or soon >= self._due["drain"]:
             self._children.update(started.pid for started in drain(project))

@@ -22,7 +22,8 @@ from cicdctl.store.queued import Arrival
 MOST_DEATHS = 3
 # Older ones are history: an orchestrator that comes back after a day does not begin to repeat them.
 FRESH_S = 3600.0
-_BY_HAND = frozenset({TriggerKind.MANUAL, TriggerKind.API, TriggerKind.WORKFLOW, TriggerKind.ROLLBACK})
+# Those who started these wait for the end, and decide themselves.
+_LEFT_TO_OTHERS = TRIALS | {TriggerKind.API, TriggerKind.WORKFLOW, TriggerKind.ROLLBACK}
 _log = logging.getLogger("cicdctl.queue")
 
 
@@ -36,7 +37,7 @@ def requeue_lost(project: Project) -> list[Run]:
     found = []
     for run in project.state.runs(RunFilter(verdict=Verdict.INTERRUPTED, trials=False, limit=20)):
         is_fresh = run.finished_at is not None and 0 <= time.time() - run.finished_at < FRESH_S
-        if not is_fresh or run.reason != REASON or run.trigger in _BY_HAND or run.trigger in TRIALS:
+        if not is_fresh or run.reason != REASON or run.trigger in _LEFT_TO_OTHERS or not run.options.get("queued"):
             continue
         again = queue_again(project, run)
         if again is not None:
@@ -46,7 +47,7 @@ def requeue_lost(project: Project) -> list[Run]:
 
 def queue_again(project: Project, run: Run, *, by_hand: bool = False) -> Run | None:
     """Queue a run once more, with what passed in it; None when that has been done, or must not be by itself."""
-    if not by_hand and (_deaths(project, run) >= MOST_DEATHS or not _may_repeat(project, run)):
+    if not by_hand and not (_has_tries_left(project, run) and _may_repeat(project, run)):
         return None
     try:
         request = request_again(project, run, failed=True, no_cache=False, jobs=0)
@@ -55,8 +56,12 @@ def queue_again(project: Project, run: Run, *, by_hand: bool = False) -> Run | N
     except CicdError as error:
         _log.warning("run #%d is not queued again: %s", run.number, error.message)
         return None
-    # One delivery for each run: whoever comes second finds that it has arrived.
     placing = place(project, replace(request, trigger=run.trigger), commit, config)
+    if not by_hand and placing.on_superseded != "queue" and _is_outrun(project, run):
+        return None
+    # It is older than what waits in its group, and takes no place of it.
+    placing = replace(placing, on_superseded="queue")
+    # One delivery for each run: whoever comes second finds that it has arrived.
     delivery = None if by_hand else ("lost", str(run.number))
     recorded = accept(project, Arrival(placings=(placing,), delivery=delivery))
     if not recorded.runs:
@@ -65,14 +70,21 @@ def queue_again(project: Project, run: Run, *, by_hand: bool = False) -> Run | N
     return recorded.runs[0]
 
 
-def _deaths(project: Project, run: Run) -> int:
+def _has_tries_left(project: Project, run: Run) -> bool:
+    retries = project.settings.orchestrator.failure_handling.max_retries
     deaths = 1
     while run.parent is not None and deaths < MOST_DEATHS:
         earlier = project.state.load(run.parent)
         if earlier is None or earlier.run.reason != REASON or earlier.run.pipeline != run.pipeline:
             break
         run, deaths = earlier.run, deaths + 1
-    return deaths
+    return deaths < MOST_DEATHS and deaths <= retries
+
+
+def _is_outrun(project: Project, run: Run) -> bool:
+    """Whether a newer run of its pipeline and ref is there, by which it would have been superseded."""
+    newer = project.state.runs(RunFilter(pipeline=run.pipeline, trials=False, limit=200))
+    return any(one.number > run.number and one.ref == run.ref and one.verdict is not Verdict.SKIPPED for one in newer)
 
 
 def _may_repeat(project: Project, run: Run) -> bool:

@@ -44,7 +44,8 @@ def place(
         raise
     except CicdError as error:
         return place_problem(request, commit, request.pipeline, error)
-    run, pipeline = replace(prepared.run, created_at=time.time()), prepared.plan.pipeline
+    pipeline = prepared.plan.pipeline
+    run = replace(prepared.run, created_at=time.time(), options={**prepared.run.options, "queued": True})
     if skip is None and prepared.plan.skip is not None:
         skip = prepared.plan.skip.reason
     if skip is not None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from cicdctl.errors import CicdError, Paused, StoreError
 from cicdctl.model import Run, RunState, RunSummary
 from cicdctl.orchestrator.drain import drain
+from cicdctl.orchestrator.pausing import since_words
 from cicdctl.project import Project
 from cicdctl.runner.recovery import recover
 from cicdctl.units import count
@@ -54,8 +55,12 @@ def _refuse_paused(project: Project, run: Run) -> None:
         raise Paused(f"run #{run.number} waits for an approval", hint=f"cicdctl approve {run.number} lets it start")
     paused = project.state.queue.paused()
     if _is_held(run, paused):
-        what = "the queue" if "" in paused else f'pipeline "{run.pipeline}"'
-        raise Paused(f"run #{run.number} waits: {what} is paused", hint="cicdctl resume lets it go on")
+        name = "" if "" in paused else run.pipeline
+        what = f'pipeline "{name}"' if name else "the queue"
+        raise Paused(
+            f"run #{run.number} waits: {what} is paused{since_words(project, name)}",
+            hint=f"cicdctl resume{f' {name}' if name else ''} lets it go on",
+        )
 
 
 def work_off(project: Project, *, timeout_s: float | None = None, on_end: Callable[[Run], object]) -> None:

@@ -7,6 +7,7 @@ from cicdctl.model import Run, RunState, RunSummary, Verdict
 from cicdctl.orchestrator.drain import drain
 from cicdctl.orchestrator.intake import queue_run
 from cicdctl.orchestrator.lost import queue_again
+from cicdctl.orchestrator.pausing import let_go_on
 from cicdctl.orchestrator.waiting import wait_for_run, wait_for_start, work_off
 from cicdctl.project import Project
 from cicdctl.reports import lines
@@ -60,7 +61,7 @@ def print_paused(project: Project, pipeline: str) -> int:
 def print_resumed(project: Project, pipeline: str) -> int:
     """Let the queue, or one pipeline, go on, and start what may start. Returns exit status 0."""
     queue = project.state.queue
-    was_paused = [queue.resume(name) for name in ([pipeline] if pipeline else sorted(queue.paused()))]
+    was_paused = [let_go_on(project, name) for name in ([pipeline] if pipeline else sorted(queue.paused()))]
     what = f'pipeline "{pipeline}"' if pipeline else "the queue"
     started = drain(project)
     print_lines(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from cicdctl.model import Deployment, Run, RunSummary, TriggerKind
-from cicdctl.orchestrator.culprit import culprit_of
+from cicdctl.orchestrator.culprit import culprit_of, search_words
 from cicdctl.orchestrator.places import RED
 from cicdctl.project import Project
 from cicdctl.reports import deploys, lines
@@ -34,10 +34,10 @@ def print_status(
     active: Sequence[Run],
     environments: Mapping[str, Deployment],
     *,
-    paused: Collection[str] = (),
+    paused: Mapping[str, str],
     json: bool,
 ) -> int:
-    """Print the newest runs of each pipeline, what is deployed where, what is paused and what goes on.
+    """Print the newest runs of each pipeline, what is deployed where, what is paused (and since when) and what goes on.
 
     Returns exit status 0.
     """
@@ -61,9 +61,9 @@ def print_status(
     if environments:
         print_lines([""])
         deploys.print_environments(environments)
-    for name in sorted(paused):
+    for name, since in sorted(paused.items()):
         what = f'pipeline "{quoted(name)}"' if name else "the queue"
-        print_lines([f"paused: {what}; cicdctl resume{f' {quoted(name)}' if name else ''} lets it go on"])
+        print_lines([f"paused: {what}{since}; cicdctl resume{f' {quoted(name)}' if name else ''} lets it go on"])
     for run in active:
         print_lines([f"{run.state.value}: {lines.run_title(run)} for {lines.age(run.started_at or run.created_at)}"])
     return 0
@@ -83,6 +83,7 @@ def print_run(project: Project, summary: RunSummary, *, json: bool) -> int:
             "running": now,
             "deployment": deploys.fields(deployed) if deployed else None,
             "culprit": culprit_of(project, run.number) if run.verdict in RED else None,
+            "culprit_search": search_words(project, run.number) if run.verdict in RED else None,
         }
         print_document("run", run_document(summary) | told)
         return 0
@@ -121,6 +122,9 @@ def print_run(project: Project, summary: RunSummary, *, json: bool) -> int:
                 "",
             ]
         )
+    search = search_words(project, run.number) if run.verdict in RED else None
+    if search is not None:
+        print_lines([f"  broken by ?  {quoted(search, limit=300)}", ""])
     print_lines([lines.run_end(summary, running=running)])
     return 0
 

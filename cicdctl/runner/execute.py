@@ -95,7 +95,7 @@ class Runner:
             reach("run-finishing")
             verdict, reason = self._verdict()
             if verdict in (Verdict.FAILED, Verdict.TIMED_OUT):
-                self._hold_queue()
+                self._leave_word()
             self._change(
                 state=RunState.DONE, verdict=verdict, reason=reason, finished_at=time.time(), deploy=self._deploy()
             )
@@ -114,12 +114,16 @@ class Runner:
                 return replace(deploy, rolls_back=True)
         return deploy
 
-    def _hold_queue(self) -> None:
-        """Pause the pipeline before its failure is recorded, so that nothing of it starts in between."""
+    def _leave_word(self) -> None:
+        """Record with the failure that it is to be dealt with, whoever does that if this process dies.
+
+        The pipeline is paused before, where that is wanted, so that nothing of it starts in between.
+        """
         run, failures = self._run, self._project.settings.orchestrator.failure_handling
-        if not failures.pause_on_failure or not self._project.serves_queue or run.trigger in TRIALS or run.is_partial:
+        if not self._project.serves_queue or run.trigger in TRIALS or run.is_partial:
             return
-        if self._project.state.queue.pause(run.pipeline):
+        self._recorder.put(Noted(kind="failure_due"))
+        if failures.pause_on_failure and self._project.state.queue.pause(run.pipeline):
             self._recorder.put(Noted(kind="queue_paused", detail={"pipeline": run.pipeline}))
 
     def _verdict(self) -> tuple[Verdict, str | None]:
