@@ -91,8 +91,8 @@ FAILURE_HANDLING = Table(
     build=FailureHandlingSettings,
     keys=(
         Key(name="auto_fix", shape=Flag(), doc="Start fixers after a failure; `auto_fix_enabled` must be on too", default="true", tighten="off"),
-        Key(name="max_retries", shape=Whole(at_most=100), doc="Fix attempts per failed stage; the lower of this and `max_fix_retries` holds", default="3", tighten="lower"),
-        Key(name="escalate_after", shape=Whole(at_least=1, at_most=1000), doc="Failed attempts on the same failure and branch within 24 h, then people are asked", default="3", tighten="lower"),
+        Key(name="max_retries", shape=Whole(at_most=100), doc="Fix attempts per failed stage, the lower of this and `max_fix_retries`; how often a run whose runner died is queued again, twice at most", default="3", tighten="lower"),
+        Key(name="escalate_after", shape=Whole(at_least=1, at_most=1000), doc="Failures of a branch in a row, or failed fixes of the same failure within 24 h, after which people are asked", default="3", tighten="lower"),
         Key(name="notify_on_failure", shape=Flag(), doc="Tell the notifiers", default="true"),
         Key(name="pause_on_failure", shape=Flag(), doc="Hold the pipeline's queue after a failure that was not fixed", default="false", tighten="on"),
         Key(name="find_culprit", shape=Flag(), doc="Find out which commit made a branch red, by bisect in the background", default="true", tighten="off"),

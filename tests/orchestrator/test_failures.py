@@ -25,14 +25,19 @@ trust = { refs = ["**"] }
 TOLD = """
 [notifiers.console]
 on = ["escalated", "culprit", "broken"]
+[notifiers.git-notes]
 """
 
 
-def told_of(project, event: str) -> list[str]:
-    """The texts that notifiers were handed."""
-    project.cicdctl("notify", "send")
-    path = project.path / ".git/cicdctl/notices.log"
-    return [line for line in path.read_text().splitlines() if event in line] if path.exists() else []
+def told(project, words: str) -> list[str]:
+    """The lines that a notifier has written with these words in them, once it has written all."""
+    assert "waiting" not in project.cicdctl("notify", "send").stdout
+    lines = (project.path / ".git/cicdctl/notices.log").read_text().splitlines()
+    return [line for line in lines if words in line]
+
+
+def shown(project, number: int) -> dict:
+    return json.loads(project.cicdctl("show", str(number), "--json").passes().stdout)
 
 
 def test_pause_after_failure(make_project, wait_for_quiet):
@@ -44,13 +49,21 @@ def test_pause_after_failure(make_project, wait_for_quiet):
     project.cicdctl("trigger", "build", "--wait", "end").fails(1)
     status = json.loads(project.cicdctl("status", "--json").passes().stdout)
     assert status["paused"] == ["build"]
-    assert "paused: pipeline \"build\"" in project.cicdctl("status").passes().stdout
+    assert 'paused: pipeline "build" since #1 failed; cicdctl resume build' in project.cicdctl("status").passes().stdout
     project.cicdctl("trigger", "other", "--wait", "end").passes()
-    assert "paused" in project.cicdctl("trigger", "build", "--wait", "end").fails(6).stderr
+    assert (
+        'pipeline "build" is paused since #1 failed'
+        in project.cicdctl("trigger", "build", "--wait", "end").fails(6).stderr
+    )
 
     project.cicdctl("resume", "build").passes()
     runs = wait_for_quiet(project, 3)
     assert [run["verdict"] for run in runs] == ["failed", "passed", "failed"]
+    # Paused again by the next failure, then by hand: no run is to blame for that.
+    assert "since #3 failed" in project.cicdctl("status").passes().stdout
+    project.cicdctl("resume").passes()
+    project.cicdctl("pause", "build").passes()
+    assert 'paused: pipeline "build"; cicdctl' in project.cicdctl("status").passes().stdout
 
 
 def test_by_hand_nothing_is_held(make_project):
@@ -71,7 +84,7 @@ def watched(make_project, wait_for_quiet):
         nonlocal count
         count += 1
         project.cicdctl("watch", "--once").passes()
-        return wait_for_quiet(project, count)[-1]
+        return [run for run in wait_for_quiet(project, count) if run["trigger"] == "commit"][-1]
 
     project.write("first", "")
     project.commit("first change")
@@ -79,16 +92,24 @@ def watched(make_project, wait_for_quiet):
     return project, run_tip
 
 
-def test_one_new_commit_is_the_culprit(watched):
+def noted(project, commit: str) -> list[dict]:
+    project.cicdctl("notify", "send")
+    return [json.loads(line) for line in project.git("notes", "--ref", "cicdctl", "show", commit).splitlines()]
+
+
+def test_one_new_commit_is_the_culprit(watched, wait_until):
     """Where only one commit is new nothing has to be searched for."""
     project, run_tip = watched
     project.write("broken", "")
     commit = project.commit("breaks it")
     run = run_tip()
     assert run["verdict"] == "failed"
-    culprit = json.loads(project.cicdctl("show", str(run["number"]), "--json").passes().stdout)["culprit"]
+    culprit = shown(project, run["number"])["culprit"]
     assert (culprit["commit"], culprit["subject"], culprit["stage"]) == (commit, "breaks it", "unit")
     assert f"broken by {commit[:10]}  breaks it" in project.cicdctl("show", str(run["number"])).passes().stdout
+    wait_until(lambda: told(project, "was broken by one commit on main"), what="the notice")
+    wait_until(lambda: len(noted(project, commit)) == 2, what="the note")
+    assert [line.get("culprit") for line in noted(project, commit)] == [None, commit]
 
 
 def test_of_many_commits_the_culprit_is_searched_for(watched, wait_until):
@@ -102,27 +123,119 @@ def test_of_many_commits_the_culprit_is_searched_for(watched, wait_until):
     project.commit("harmless too")
     run = run_tip()
 
-    def culprit() -> dict | None:
-        return json.loads(project.cicdctl("show", str(run["number"]), "--json").passes().stdout)["culprit"]
-
-    wait_until(lambda: culprit() is not None, what="the culprit")
-    assert culprit()["commit"] == commit
-    assert "found by bisect among 3 commits" in culprit()["why"]
-    told = json.loads(project.cicdctl("history", "--json").passes().stdout)["runs"]
-    assert {one["trigger"] for one in told if one["number"] > run["number"]} == {"bisect"}
+    wait_until(lambda: shown(project, run["number"])["culprit"] is not None, what="the culprit")
+    culprit = shown(project, run["number"])["culprit"]
+    assert culprit["commit"] == commit
+    assert "found by bisect among 3 commits" in culprit["why"]
+    listed = json.loads(project.cicdctl("history", "--json").passes().stdout)["runs"]
+    assert {one["trigger"] for one in listed if one["number"] > run["number"]} == {"bisect"}
     status = json.loads(project.cicdctl("status", "--json").passes().stdout)
     assert status["pipelines"]["build"][0]["number"] == run["number"]
 
 
-def test_red_for_the_second_time_escalates_once(watched):
-    """`escalate_after` counts runs of the branch in a row, and is told once."""
+def test_red_for_the_second_time_escalates_once(watched, wait_until):
+    """`escalate_after` counts runs of the branch in a row; it is told once, and again only after a green one."""
     project, run_tip = watched
-    for number in range(3):
-        project.write("broken", str(number))
-        project.commit(f"red {number}")
-        assert run_tip()["verdict"] == "failed"
-    logs = [path.read_text() for path in (project.path / ".git/cicdctl/logs").glob("*/runner.log")]
-    assert "".join(logs).count("has failed 2 times in a row on refs/heads/main") == 1
+    for text in ("1", "2", "3", None, "4", "5"):
+        if text is None:
+            (project.path / "broken").unlink()
+        else:
+            project.write("broken", text)
+        project.commit(f"state {text}")
+        assert run_tip()["verdict"] == ("passed" if text is None else "failed")
+        logs = [path.read_text() for path in (project.path / ".git/cicdctl/logs").glob("*/runner.log")]
+        times = "".join(logs).count("has failed 2 times in a row on refs/heads/main")
+        assert times == {"1": 0, "5": 2}.get(text, 1)
+    wait_until(lambda: len(told(project, "needs a person")) == 2, what="both notices")
+
+
+def test_search_gets_no_more_than_the_run(make_project, wait_for_quiet, wait_until):
+    """A branch that nobody trusts turns red: what is tried for it is trusted no more, and sees its ref."""
+    project = make_project(config=CONFIG.replace('"**"', '"main"') + "failure_handling = { auto_fix = false }\n")
+    project.cicdctl("watch", "--once").passes()
+    project.git("checkout", "-q", "-b", "theirs")
+    for names in (["a"], ["b", "broken"]):
+        for name in names:
+            project.write(name, "")
+            commit = project.commit(name)
+        project.cicdctl("watch", "--once").passes()
+        wait_for_quiet(project, 1)
+    wait_until(lambda: shown(project, 2)["culprit"] is not None, what="the culprit")
+    assert shown(project, 2)["culprit"]["commit"] == commit
+    tried = [run for run in wait_for_quiet(project) if run["trigger"] == "bisect"]
+    assert tried
+    assert {(run["trust"], run["ref"]) for run in tried} == {("untrusted", "refs/heads/theirs")}
+
+
+def test_search_that_names_nobody_says_why(make_project, wait_for_quiet, wait_until):
+    """A stage that passes as soon as it is tried again has no culprit."""
+    config = CONFIG.replace("test ! -e broken", "test ! -e broken || test $CICD_TRIGGER = bisect")
+    project = make_project(config=config + "failure_handling = { auto_fix = false }\n")
+    project.cicdctl("watch", "--once").passes()
+    for names in (["a"], ["b", "broken"]):
+        for name in names:
+            project.write(name, "")
+            project.commit(name)
+        project.cicdctl("watch", "--once").passes()
+        runs = wait_for_quiet(project)
+    assert [run["verdict"] for run in runs if run["trigger"] == "commit"] == ["passed", "failed"]
+    words = "no commit is named: the stage passed when it was tried again"
+    wait_until(lambda: shown(project, 2)["culprit_search"] == words, what="the word")
+    assert f"broken by ?  {words}" in project.cicdctl("show", "2").passes().stdout
+
+
+def test_search_comes_behind_the_queue_and_survives(make_project, wait_for_quiet, wait_until, tmp_path):
+    """It begins no run while as many go on as may; killed, it is started again by whoever watches."""
+    flag = tmp_path / "flag"
+    other = f'[pipelines.other]\nstages = {{ slow = "until test -e {flag}; do sleep 0.05; done" }}\n'
+    limits = "max_parallel_pipelines = 1\nfailure_handling = { auto_fix = false }\n"
+    project = make_project(config=other + CONFIG + limits)
+    project.cicdctl("run", "build", "main").passes()
+    for name in ("a", "broken"):
+        project.write(name, "")
+        project.commit(name)
+    project.cicdctl("trigger", "build", "main").passes()
+    project.cicdctl("trigger", "other", "main").passes()
+    searches: list[int] = []
+
+    def is_searching() -> bool:
+        searches[:] = [
+            int(pid) for pid in os.listdir("/proc") if pid.isdigit() and is_ours(pid, b"--for", project.path)
+        ]
+        return bool(searches)
+
+    wait_until(is_searching, what="the search")
+    wait_until(lambda: (project.path / ".git/cicdctl/locks/culprit-2.lock").exists(), what="its begin")
+    assert "broken by ?  the commit is being looked for" in project.cicdctl("show", "2").passes().stdout
+    for pid in searches:
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not is_searching(), what="its end")
+    project.cicdctl("watch", "--once").passes()
+    wait_until(is_searching, what="the second search")
+    flag.touch()
+    wait_until(lambda: shown(project, 2)["culprit"] is not None, what="the culprit")
+    runs = wait_for_quiet(project)
+    (slow,) = (run for run in runs if run["pipeline"] == "other")
+    tried = [run for run in runs if run["trigger"] == "bisect"]
+    assert tried and all(run["created_at"] >= slow["finished_at"] for run in tried)
+
+
+def test_killed_right_after_the_failure(make_project, wait_for_quiet, wait_until, allow_failpoints):
+    """What is to follow a failure is done by whoever watches, when the runner did not live to do it."""
+    project = make_project(config=CONFIG + "failure_handling = { escalate_after = 1, auto_fix = false }\n")
+    allow_failpoints(project.path)
+    project.cicdctl("run", "build", "main").passes()
+    project.write("broken", "")
+    commit = project.commit("breaks it")
+    project.cicdctl("trigger", "build", "main", env={"CICDCTL_FAILPOINT": "run-recorded"}).passes()
+    wait_for_quiet(project, 2)
+    wait_until(lambda: not any(is_runner(pid, project.path) for pid in os.listdir("/proc") if pid.isdigit()))
+    assert shown(project, 2)["culprit"] is None
+    for _ in range(2):
+        project.cicdctl("watch", "--once").passes()
+        assert shown(project, 2)["culprit"]["commit"] == commit
+    events = [event["kind"] for event in shown(project, 2).get("events", [])]
+    assert events.count("culprit") <= 1
 
 
 def test_lost_run_is_queued_again_while_somebody_watches(make_project, wait_until, tmp_path):
@@ -162,12 +275,79 @@ trust = {{ refs = ["**"] }}
 
 
 def is_runner(pid: str, folder) -> bool:
+    return is_ours(pid, b"_runner", folder)
+
+
+def is_ours(pid: str, word: bytes, folder) -> bool:
     try:
         with open(f"/proc/{pid}/cmdline", "rb") as file:
             words = file.read().split(b"\0")
     except OSError:
         return False
-    return b"_runner" in words and os.fsencode(folder) in words
+    return word in words and os.fsencode(folder) in words
+
+
+LOST = """
+[pipelines.build]
+trigger = "on_commit"
+stages = { unit = "true" }
+[pipelines.publish]
+side_effects = true
+stages = { unit = "true" }
+[orchestrator]
+trust = { refs = ["**"] }
+"""
+
+
+@pytest.fixture
+def lose(make_project, wait_until, allow_failpoints):
+    """Make a repository where a command has started a run whose runner died over it."""
+
+    def make(*argv: str, config: str = LOST):
+        project = make_project(config=config)
+        allow_failpoints(project.path)
+        project.cicdctl("watch", "--once").passes()
+        project.commit("a change")
+        project.cicdctl(*argv, env={"CICDCTL_FAILPOINT": "run-finishing"}).passes()
+        wait_until(lambda: (project.path / ".git/cicdctl/locks/run-1.lock").exists(), what="the runner")
+        wait_until(lambda: not any(is_runner(pid, project.path) for pid in os.listdir("/proc") if pid.isdigit()))
+        return project
+
+    return make
+
+
+def test_triggered_run_is_queued_again(lose, wait_for_quiet):
+    """Also one that a person asked for: whoever did may have gone home."""
+    project = lose("trigger", "build", "HEAD~1")
+    project.cicdctl("watch", "--once").passes()
+    runs = [run for run in wait_for_quiet(project, 3) if run["trigger"] == "manual"]
+    assert [(run["verdict"], run["parent"]) for run in runs] == [("interrupted", None), ("passed", 1)]
+
+
+@pytest.mark.parametrize(
+    ("argv", "config"),
+    [
+        (("trigger", "publish", "HEAD~1"), LOST),
+        (("trigger", "build", "HEAD~1"), LOST + "failure_handling = { max_retries = 0 }\n"),
+        (("run", "build", "HEAD~1", "--detach"), LOST),
+    ],
+)
+def test_not_queued_again(lose, wait_for_quiet, argv, config):
+    """What has side effects, what the operator does not want, and what waited in no queue."""
+    project = lose(*argv, config=config)
+    project.cicdctl("watch", "--once").passes()
+    runs = [run for run in wait_for_quiet(project, 2) if run["trigger"] == "manual"]
+    assert [run["verdict"] for run in runs] == ["interrupted"]
+
+
+def test_newer_commit_takes_the_place_of_a_lost_run(lose, wait_for_quiet):
+    """A branch that has gone on is not judged by its old commit, and its new one is not superseded by that."""
+    project = lose("watch", "--once")
+    newest = project.commit("a newer change")
+    project.cicdctl("watch", "--once").passes()
+    runs = wait_for_quiet(project, 2)
+    assert [run["verdict"] for run in runs] == ["interrupted", "passed"]
+    assert runs[1]["commit"] == newest
 
 
 def test_interrupted_run_goes_on_by_hand(make_project, tmp_path):
@@ -186,14 +366,19 @@ class Hanging:
         pass
 
 
-def test_monitor_that_hangs_is_cut_and_switched_off(monkeypatch):
+def hang_while_opening() -> Hanging:
+    threading.Event().wait(30)
+    return Hanging()
+
+
+@pytest.mark.parametrize("opening", [Hanging, hang_while_opening])
+def test_monitor_that_hangs_is_cut_and_switched_off(opening):
     """Its look is left behind after the limit; after five failures in a row it is asked no more."""
     inbox: SimpleQueue = SimpleQueue()
-    looker = Looker("plugin", "", Hanging, inbox, interval_s=0.01, limit_s=0.02)
-    looker._interval_s = 0.001
+    looker = Looker("plugin", "", opening, inbox, interval_s=0.001, limit_s=0.02)
     looker.start()
-    told = [inbox.get(timeout=10).failure for _ in range(looking.MOST_FAILURES + 1)]
+    failures = [inbox.get(timeout=10).failure for _ in range(looking.MOST_FAILURES + 1)]
     looker.join(5)
     assert not looker.is_alive()
-    assert told[0] == "no answer after 0.02 s"
-    assert told[-1] == "monitor plugin is off after 5 failures in a row"
+    assert failures[0] == "no answer after 0.02 s"
+    assert failures[-1] == "monitor plugin is off after 5 failures in a row"
