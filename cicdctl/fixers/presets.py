@@ -23,6 +23,7 @@ class Step(Value, frozen=True, kw_only=True):
     """One command; `{files}` stands for the files that the tool complained about.
 
     It runs when there are complaints of `kinds`, or when the stage's commands say `words`; without either always.
+    So the formatter that a stage asks next is answered before it complains.
     """
 
     run: str
@@ -88,6 +89,7 @@ PRESETS: tuple[Preset, ...] = (
         steps=(
             Step(run="ruff check --fix-only --exit-zero --quiet --no-cache --force-exclude {files}", kinds=("lint",)),
             Step(run="ruff format --quiet --no-cache --force-exclude {files}", kinds=("format",), words="ruff format"),
+            Step(run="black --quiet {files}", words="black"),
         ),
         tools=("ruff",),
         marks=("ruff.toml", ".ruff.toml"),
@@ -97,7 +99,7 @@ PRESETS: tuple[Preset, ...] = (
     Preset(
         name="isort",
         programs=("isort",),
-        steps=(Step(run="isort --quiet {files}"),),
+        steps=(Step(run="isort --quiet {files}"), Step(run="black --quiet {files}", words="black")),
         tools=("isort",),
         marks=(".isort.cfg",),
         version="isort --version-number",
@@ -114,7 +116,10 @@ PRESETS: tuple[Preset, ...] = (
     Preset(
         name="eslint",
         programs=("node",),
-        steps=(Step(run=_OF_NODE + "eslint --fix {files}"),),
+        steps=(
+            Step(run=_OF_NODE + "eslint --fix {files}"),
+            Step(run=_OF_NODE + "prettier --write {files}", words="prettier"),
+        ),
         tools=("eslint",),
         marks=("eslint.config.js", "eslint.config.mjs", "eslint.config.cjs", "eslint.config.ts", ".eslintrc.json"),
         version=_OF_NODE + "eslint --version",
@@ -153,6 +158,7 @@ PRESETS: tuple[Preset, ...] = (
                 run='CARGO_TARGET_DIR="$HOME/target" cargo clippy --fix --all-targets --allow-dirty --allow-no-vcs '
                 "--offline --quiet"
             ),
+            Step(run="cargo fmt", words="cargo fmt"),
         ),
         tools=("clippy",),
         marks=("Cargo.toml",),

@@ -156,6 +156,10 @@ def test_cargo_presets(bench):
     result = work.fix("cargo-fmt", complaint("rustfmt", "src/lib.rs"))
     assert (result.status, result.changed, result.reason) == ("changed", ("src/lib.rs",), "")
     assert "pub fn a() -> i32 {" in work.read("src/lib.rs")
+    lint = complaint("clippy", "src/other.rs", "lint")
+    result = work.fix("clippy", lint, command=("cargo clippy -- -D warnings && cargo fmt --check",))
+    assert (result.status, result.changed, result.reason) == ("changed", ("src/other.rs",), "")
+    assert work.read("src/other.rs").endswith("{\n    let x: i32 = 1;\n    x\n}\n")
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="Node is not installed here")
