@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from cicdctl.errors import ConfigError
 from cicdctl.fixers.claude.options import ClaudeOptions
 from cicdctl.model import Value
 
@@ -110,12 +111,11 @@ def load_sdk() -> Any:
 
 @contextmanager
 def open_client(endpoint: Endpoint, options: ClaudeOptions) -> Iterator[Anthropic]:
-    """Open a client that tries nothing again and follows no redirect. Raises ImportError."""
+    """Open a client that tries nothing again and follows no redirect. Raises ImportError and ConfigError."""
     sdk = load_sdk()
     import httpx2
 
-    chunk_s = min(CHUNK_S, options.timeout_s or CHUNK_S)
-    timeout = httpx2.Timeout(chunk_s, connect=options.connect_timeout)
+    timeout = httpx2.Timeout(CHUNK_S, connect=options.connect_timeout)
     target = httpx2.URL(endpoint.url)
 
     def pin(request: httpx2.Request) -> None:
@@ -127,19 +127,7 @@ def open_client(endpoint: Endpoint, options: ClaudeOptions) -> Iterator[Anthropi
                 del request.headers[name]
         request.headers["authorization"] = f"Bearer {endpoint.key}"
 
-    verify: Any = True
-    if endpoint.ca_file or endpoint.ca_folder:
-        import ssl
-
-        verify = ssl.create_default_context(cafile=endpoint.ca_file, capath=endpoint.ca_folder)
-    http = httpx2.Client(
-        timeout=timeout,
-        trust_env=False,
-        proxy=endpoint.proxy,
-        verify=verify,
-        follow_redirects=False,
-        event_hooks={"request": [pin]},
-    )
+    http = _open_http(endpoint, timeout=timeout, follow_redirects=False, event_hooks={"request": [pin]})
     with http:
         yield sdk.Anthropic(
             api_key=endpoint.key,
@@ -149,6 +137,22 @@ def open_client(endpoint: Endpoint, options: ClaudeOptions) -> Iterator[Anthropi
             http_client=http,
             open_telemetry=False,
         )
+
+
+def _open_http(endpoint: Endpoint, **more: Any) -> Any:
+    """Open what connects, by the operator's own proxy and certificates. Raises ConfigError when they are unfit."""
+    import ssl
+
+    import httpx2
+
+    try:
+        verify: Any = True
+        if endpoint.ca_file or endpoint.ca_folder:
+            verify = ssl.create_default_context(cafile=endpoint.ca_file, capath=endpoint.ca_folder)
+        return httpx2.Client(trust_env=False, proxy=endpoint.proxy, verify=verify, **more)
+    except (ImportError, ValueError, OSError, httpx2.InvalidURL) as error:
+        problem = f"the proxy or the certificates of the environment cannot be used: {type(error).__name__}"
+        raise ConfigError((problem,), hint="see HTTPS_PROXY, SSL_CERT_FILE, SSL_CERT_DIR") from error
 
 
 def host_of(endpoint: Endpoint) -> str:

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from msgspec.structs import replace
 
 from cicdctl.fixers.claude.conditions import Ending, Trouble, backoff_s, lost_trouble, status_trouble
+from cicdctl.fixers.claude.endpoint import CHUNK_S
 from cicdctl.fixers.claude.models import CHARS_PER_TOKEN, Price
 from cicdctl.fixers.claude.options import ClaudeOptions
 from cicdctl.model import Value
 from cicdctl.model.fixing import FixRequest, FixStatus, FixUsage
 
 if TYPE_CHECKING:
+    import httpx2
     from anthropic import Anthropic
 
 _STEP_S = 0.1
@@ -101,6 +103,14 @@ class Service:
         if time.monotonic() >= self._request.deadline:
             raise Ending(FixStatus.NO_CHANGE, "the time is up")
 
+    def timeout(self) -> httpx2.Timeout:
+        """Return how long one part of a reply may take: never beyond the deadline, for nobody waits for us then."""
+        import httpx2
+
+        left_s = max(_STEP_S, self._request.deadline - time.monotonic())
+        part_s = min(CHUNK_S, self._options.timeout_s or CHUNK_S, left_s)
+        return httpx2.Timeout(part_s, connect=min(self._options.connect_timeout, left_s))
+
     def _try(self, body: dict[str, Any]) -> Reply | Trouble:
         chars = sum(len(json.dumps(body[name])) for name in ("system", "tools", "messages"))
         booked = self._price.most(chars, body["max_tokens"])
@@ -184,7 +194,7 @@ class _Reading:
 
         is_whole = False
         try:
-            with client.messages.stream(**body) as stream:
+            with client.messages.stream(**body, timeout=self._service.timeout()) as stream:
                 self._request_id = stream.request_id
                 for event in stream:
                     self._service.stop_when_over()

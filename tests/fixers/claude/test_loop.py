@@ -68,7 +68,10 @@ def test_first_message(bench):
     names = [one["name"] for one in body["tools"]]
     assert names == ["view", "grep", "read_log", "str_replace", "create", "run_check", "submit", "give_up"]
     assert all(one["input_schema"]["additionalProperties"] is False for one in body["tools"])
-    assert bench.reports == ["asking claude-sonnet-5-5 (attempt 1 of 3, limit $1.00)", "  turn 1, estimated $0.00: give_up"]
+    assert bench.reports == [
+        "asking claude-sonnet-5-5 (attempt 1 of 3, limit $1.00)",
+        "  turn 1, estimated $0.00: give_up",
+    ]
 
 
 def test_submit_needs_a_check(bench, words):

@@ -252,3 +252,30 @@ def test_bad_tool_json_is_asked_again(bench, words):
     bench.api.says(words["give_up"]())
     assert bench.fix().status is FixStatus.GAVE_UP
     assert len(bench.api.asked[1].body["messages"]) == 1
+
+
+def test_hang_ends_with_the_time_of_the_fix(bench):
+    """The engine leaves a fixer alone soon after its deadline: no part of a reply is waited for beyond it."""
+    bench.api.breaks("hang", text("so"), after=4)
+    bench.bundle["seconds"] = 0.0
+    result = bench.fix(deadline=time.monotonic() + 0.4, bundle=bench.make_bundle())
+    assert (result.status, result.reason) == (FixStatus.NO_CHANGE, "the time is up")
+    assert len(bench.booked) == len(bench.used) == 1
+
+
+@pytest.mark.parametrize("name", ["HTTPS_PROXY", "SSL_CERT_FILE"])
+def test_unfit_surroundings(bench, name):
+    """A proxy of an unknown kind and certificates that are not there are told, and nothing is sent."""
+    bench.environ |= {"ANTHROPIC_BASE_URL": "https://service.test", name: "gopher://nowhere"}
+    result = bench.fix()
+    assert result.status is FixStatus.UNAVAILABLE
+    assert result.reason.startswith("the proxy or the certificates of the environment cannot be used")
+
+
+def test_name_that_nobody_knows(bench):
+    """DNS: tried again, then the service is not to be had."""
+    bench.environ["ANTHROPIC_BASE_URL"] = "https://service.invalid"
+    result = bench.fix()
+    assert result.status is FixStatus.UNAVAILABLE
+    assert result.reason == "the service cannot be reached (ConnectError)"
+    assert len(bench.booked) == 4
