@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 
@@ -14,8 +15,10 @@ from cicdctl.fixing.proof import digest_of, make_proof
 from cicdctl.fixing.work import Work
 from cicdctl.git import RefMoved
 from cicdctl.git.commit import write_commit
+from cicdctl.git.notes import append_note
 from cicdctl.model.fixing import FixOutcome, FixRecord, FixState, TestInventory
 
+NOTES_REF = "refs/notes/cicdctl"
 AUTHOR = ("cicdctl fix", "cicdctl@localhost")
 _MOST_SUFFIXES = 100
 
@@ -70,12 +73,24 @@ def publish(work: Work) -> None:
     record = work.record
     branch = (record.branch or "").removeprefix("refs/heads/")
     work.project.state.tell(work.summary.run, "fix_proposed", f"{branch}: {subject_of(record)}")
+    if work.settings.notes:
+        _note_proof(work)
     push_branch(work)
     held = waiting(record.findings)
     if held:
         work.end(FixOutcome.WAITING_FOR_APPROVAL, f"{held[0].rule}: {held[0].text}")
     apply_by_itself(work)
     work.end(FixOutcome.FIXED, subject_of(work.record))
+
+
+def _note_proof(work: Work) -> None:
+    """Leave the proof's digest as a git note of the commit, in the shape of those that runs leave; once."""
+    record = work.record
+    assert record.commit is not None and record.commit_at is not None
+    facts = {"timestamp": str(int(record.commit_at)), "agent": "cicdctl", "v": 0, "fix": record.id}
+    facts |= {"proof": record.proof, "base": record.base}
+    line = json.dumps(facts, ensure_ascii=True, separators=(",", ":"))
+    append_note(work.project.repository, NOTES_REF, record.commit, line)
 
 
 def subject_of(record: FixRecord) -> str:

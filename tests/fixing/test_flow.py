@@ -290,3 +290,12 @@ def test_push_goes_to_the_fix_branch_only(broken, tmp_path):
     project.cicdctl("run", "build", "HEAD").fails(1)
     refs = project.git("--git-dir", str(remote), "for-each-ref", "--format=%(refname)").split()
     assert refs == ["refs/heads/cicdctl/fix/1-lint"]
+
+
+def test_proof_as_a_note(broken):
+    """With `notes` the digest goes where verdicts go, and disturbs nobody who reads those."""
+    project = broken("[fix]\nnotes = true\n")
+    project.cicdctl("run", "build", "HEAD").fails(1)
+    note = json.loads(project.git("notes", "--ref", "cicdctl", "show", "cicdctl/fix/1-lint"))
+    assert f"Cicdctl-Proof: {note['proof']}" in project.git("log", "-1", "--format=%B", "cicdctl/fix/1-lint")
+    project.cicdctl("status", "cicdctl/fix/1-lint").passes()
