@@ -44,7 +44,7 @@ THRESHOLDS: tuple[Pattern, ...] = (
     ("", re.compile(r"\btestTimeout\b|\b(?:jest|vi)\.(?:setTimeout|retryTimes|setConfig)\b|\bmark\.(?:timeout|flaky)\b|\b(?:pytest|jest|vitest|mocha|go test)\b.*--?(?:timeout|reruns|retries)\b|\bthis\.(?:timeout|retries)\(\d")),
 )
 AWARENESS: tuple[Pattern, ...] = (
-    ("", re.compile(r"PYTEST_(?:CURRENT_TEST|VERSION|XDIST)|JEST_WORKER_ID|VITEST\b|VITEST_WORKER_ID|\bCI_COMMIT_\w+|\bCICD_[A-Z]+|\bRUST_TEST\w*|\bGITHUB_ACTIONS\b|\bGITLAB_CI\b")),
+    ("", re.compile(r"PYTEST_(?:CURRENT_TEST|VERSION|XDIST)|JEST_WORKER_ID|VITEST\b|VITEST_WORKER_ID|\bCICD_(?:RUN|PIPELINE|STAGE|ATTEMPT|TRIGGER|LOCAL|MARK)\b|\bRUST_TEST\w*|\bGITHUB_ACTIONS\b|\bGITLAB_CI\b")),
     ("", re.compile(r"(?:environ(?:\.get)?|getenv|Getenv|env::var|LookupEnv)\s*[\[(]\s*['\"](?:CI|TESTING|TEST|UNIT_?TEST\w*)['\"]|\bprocess\.env\.(?:CI|TEST|TESTING)\b")),
     ("python", re.compile(r"^(?=.*\bsys\.modules\b).*['\"]_?(?:pytest|unittest|nose\w*|hypothesis|py\.test)['\"].*")),
     ("python", re.compile(r"\binspect\.(?:stack|currentframe|getouterframes|getframeinfo|trace)\(|\bsys\.(?:_getframe|_current_frames|settrace|setprofile)\b|\btraceback\.(?:extract_stack|walk_stack|print_stack|format_stack)|\bf_back\b|\bgc\.get_(?:objects|referrers)\(")),
