@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from cicdctl.fixers.claude.service import Call, Reply
+from cicdctl.fixers.claude.reply import Call, Reply
 
 KEEP_RESULTS = 5
 

@@ -15,8 +15,9 @@ from cicdctl.fixers.claude.conversation import Conversation
 from cicdctl.fixers.claude.endpoint import Endpoint, host_of
 from cicdctl.fixers.claude.models import CHARS_PER_TOKEN, Models
 from cicdctl.fixers.claude.options import ClaudeOptions
+from cicdctl.fixers.claude.reply import Reply
 from cicdctl.fixers.claude.schemas import tool_schemas
-from cicdctl.fixers.claude.service import NeedsFallback, Reply, Service, TooLong
+from cicdctl.fixers.claude.service import NeedsFallback, Service, TooLong
 from cicdctl.fixers.claude.toolbox import MOST_REFUSED, Toolbox
 from cicdctl.fixers.claude.transcript import Transcript
 from cicdctl.fixers.claude.wording import between, first_message, new_word, prompt, prompt_sha256

@@ -7,9 +7,9 @@ from typing import Any
 
 from cicdctl.fixers.claude.editing import Edits, Refused
 from cicdctl.fixers.claude.reading import ToolError, is_folder, list_folder, read_text
+from cicdctl.fixers.claude.reply import Call
 from cicdctl.fixers.claude.schemas import TOOLS
 from cicdctl.fixers.claude.search import grep, grep_text
-from cicdctl.fixers.claude.service import Call
 from cicdctl.fixers.claude.wording import between, clip
 from cicdctl.git import compile_globs
 from cicdctl.model.fixing import EditRefused, FixRequest

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from cicdctl.fixers.claude.service import Call, Reply
+from cicdctl.fixers.claude.reply import Call, Reply
 
 MOST_CHARS = 4_000_000
 _MOST_TEXT = 20_000
