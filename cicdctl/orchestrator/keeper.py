@@ -23,6 +23,7 @@ from cicdctl.orchestrator.schedule import Scheduler
 from cicdctl.orchestrator.senses import Senses, find_monitor
 from cicdctl.orchestrator.sightings import take_sightings
 from cicdctl.orchestrator.spool import import_spool, spool_folder
+from cicdctl.orchestrator.telling import tell_events
 from cicdctl.project import Project
 from cicdctl.runner import recover, run_lock
 from cicdctl.runner.begin import examine_first
@@ -261,7 +262,7 @@ class Keeper(threading.Thread):
             project.start_sender()
         if is_news or soon >= self._due["drain"]:
             self._children.update(started.pid for started in drain(project))
-            self._tell_ends(project)
+            self._last_event = tell_events(project, after=self._last_event)
             self._reap()
             is_busy = is_left or not project.state.queue.is_idle()
             self._due["drain"] = time.monotonic() + (BUSY_S if is_busy else IDLE_S)
@@ -277,15 +278,6 @@ class Keeper(threading.Thread):
         except CicdError:
             self._senses.look_anew(look.source)
             raise
-
-    def _tell_ends(self, project: Project) -> None:
-        """Log how runs ended, whoever executed them."""
-        for event in project.state.events(after=self._last_event, limit=1000):
-            self._last_event = event.id
-            if event.kind == "run_finished":
-                verdict, reason = event.detail.get("verdict"), event.detail.get("reason")
-                why = f" ({reason})" if reason else ""
-                _log.info("run #%d %s%s", event.run, verdict, why, extra={"run": event.run})
 
     def _reap(self) -> None:
         """Take note of the runners we started that have ended; else they would stay as zombies."""

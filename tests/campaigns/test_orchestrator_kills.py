@@ -96,11 +96,18 @@ def test_random_kills(make_project, tmp_path):
     verdicts = {run["number"]: run["verdict"] for run in told}
     started = Counter(int(line) for line in log.read_text().split())
     print(dict(done), Counter(verdicts.values()), f"{len(acknowledged)} triggers, {len(pushed)} pushes acknowledged")
+    print(f"{sum(run['parent'] is not None for run in told)} queued again")
     assert len(set(acknowledged)) == len(acknowledged)
     assert set(acknowledged) <= set(verdicts)
     odd = [run["number"] for run in told if run["verdict"] not in ("passed", "interrupted")]
     assert [project.cicdctl("show", str(number)).stdout for number in odd] == []
-    assert Counter(run["commit"] for run in told if run["pipeline"] == "pushed") == Counter(pushed)
+    first = [run for run in told if run["parent"] is None]
+    assert Counter(run["commit"] for run in first if run["pipeline"] == "pushed") == Counter(pushed)
+    # Whose runner died while somebody watched is queued again, once for each death; a deploy never is.
+    again = [run for run in told if run["parent"] is not None]
+    assert max(Counter(run["parent"] for run in again).values(), default=1) == 1
+    assert {verdicts[run["parent"]] for run in again} <= {"interrupted"}
+    assert [run["number"] for run in again if run["pipeline"] == "deploy"] == []
     deploys = [run["number"] for run in told if run["pipeline"] == "deploy"]
     assert [number for number in deploys if started[number] > 1] == []
     deployed = json.loads(

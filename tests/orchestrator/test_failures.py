@@ -350,6 +350,28 @@ def test_newer_commit_takes_the_place_of_a_lost_run(lose, wait_for_quiet):
     assert runs[1]["commit"] == newest
 
 
+def test_letters_are_sent_while_somebody_watches(make_project, wait_until, allow_failpoints):
+    """Whoever was to send them was killed: nobody has to run a command for them to arrive."""
+    settings = "failure_handling = { pause_on_failure = true, auto_fix = false }\n"
+    project = make_project(config=CONFIG + settings + TOLD.replace('"broken"', '"failed"'))
+    allow_failpoints(project.path)
+    watch = project.start("watch")
+    try:
+        wait_until(lambda: (project.path / ".git/cicdctl/locks/orchestrator").exists(), what="the orchestrator")
+        project.write("broken", "")
+        project.commit("breaks it")
+        killed = {"CICDCTL_FAILPOINT": "outbox-spread"}
+        project.cicdctl("trigger", "build", "main", "--wait", "end").fails(1)
+        project.cicdctl("run", "build", "main", env=killed).fails(1)
+        told_of = project.path / ".git/cicdctl/notices.log"
+        wait_until(lambda: told_of.exists() and "failed on main (#2)" in told_of.read_text(), what="the notice")
+    finally:
+        watch.terminate()
+        log = watch.communicate()[1]
+    assert "pipeline build is paused since #1 failed" in log
+    assert "Traceback" not in log
+
+
 def test_interrupted_run_goes_on_by_hand(make_project, tmp_path):
     """`resume RUN` queues what was lost; a run that ended otherwise is no matter for it."""
     project = make_project(config=CONFIG)
