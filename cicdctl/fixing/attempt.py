@@ -178,7 +178,7 @@ def _look(work: Work, desk: Desk, result: FixResult) -> tuple[Candidate | None, 
         worktree=desk.worktree,
         paths=tuple(result.changed),
     )
-    if not candidate.files:
+    if not candidate.files and not candidate.refused:
         return None, ()
     return candidate, judge(work, candidate, desk.fixer)
 

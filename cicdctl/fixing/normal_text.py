@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 
 HEAD_BYTES, TAIL_BYTES = 2 << 20, 30 << 20
+HEAD_LINES, TAIL_LINES = 20_000, 380_000
 MOST_LINE_CHARS = 2000
 _CHUNK_CHARS = 1 << 18
 _MOST_REWRITTEN_CHARS = 20_000  # of a line that is written again and again
@@ -41,12 +42,15 @@ def read_text(raw: bytes) -> str:
 
 
 def normal_lines(text: str, *, hides: Callable[[str], bool] = lambda text: False, apart: str = APART) -> list[str]:
-    """Return the lines as a terminal would show them in the end, however long they are.
+    """Return the lines as a terminal would show them in the end, however long they are; of too many the middle goes.
 
     `hides` says whether a text holds a secret, of which no letter is in `apart`. Of a line whose parts overwrite each
     other the last is shown, but all, one behind the other, where they hold a secret together: so a later look finds it.
     """
     lines = text.replace("\r\n", "\n").split("\n")
+    if len(lines) > HEAD_LINES + TAIL_LINES:
+        gap = len(lines) - HEAD_LINES - TAIL_LINES
+        lines = [*lines[:HEAD_LINES], f"[… {gap} lines left out …]", *lines[-TAIL_LINES:]]
     rewritten: list[tuple[int, str]] = []
     for at, line in enumerate(lines):
         if not (line.isascii() and line.isprintable()):

@@ -44,7 +44,12 @@ def make_commit(work: Work) -> None:
         work.project.repository,
         record.candidate.tree,
         [record.base],
-        commit_message(work.record, digest_of(proof), max_attempts=work.max_attempts),
+        commit_message(
+            work.record,
+            digest_of(proof),
+            version=fixer.fixer.version if fixer else "",
+            max_attempts=work.max_attempts,
+        ),
         name=name,
         email=email,
         time_s=int(record.commit_at),
@@ -101,7 +106,7 @@ def subject_of(record: FixRecord) -> str:
     return f"fix({stage}): {what}"
 
 
-def commit_message(record: FixRecord, proof: str, *, max_attempts: int) -> str:
+def commit_message(record: FixRecord, proof: str, *, version: str, max_attempts: int) -> str:
     """Return the message: a template; what a model says is quoted, defanged, and at most ten lines."""
     result, verification = record.result, record.verification
     lines = [subject_of(record), ""]
@@ -115,7 +120,7 @@ def commit_message(record: FixRecord, proof: str, *, max_attempts: int) -> str:
         f"Cicdctl-Run: {record.run}",
         f"Cicdctl-Stage: {record.stage}",
         f"Cicdctl-Base: {record.base}",
-        f"Cicdctl-Fixer: {record.fixer}{model}{of}",
+        f"Cicdctl-Fixer: {record.fixer}/{version}{model}{of}",
     ]
     if verification is not None:
         names = " ".join(one.name for one in verification.stages) or "nothing"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from cicdctl.fixing.attempt import lose
 from cicdctl.fixing.bundle import capture_failure
-from cicdctl.fixing.inventory import compare_inventories, inventory_of, merge_inventories
+from cicdctl.fixing.inventory import compare_inventories, executed_ids, inventory_of, merge_inventories
 from cicdctl.fixing.judging import blocks, judge
+from cicdctl.fixing.removed_tests import find_removed_tests
 from cicdctl.fixing.work import Work, stage_of
 from cicdctl.model import RunFilter, RunSummary, TriggerKind, Verdict
 from cicdctl.model.fixing import (
+    FailureBundle,
     FixOutcome,
     FixState,
     GuardFinding,
@@ -61,8 +63,11 @@ def verify(work: Work) -> None:
         )
         if not _passes(work, again, f"it passed, and failed the {time}. time"):
             return
-    before, after = _baseline(work), _inventory(work, runs[-1])
-    integrity, why = compare_inventories(before, after)
+    before, green_tree = _baseline(work)
+    after, base = _inventory(work, runs[-1]), _inventory(work, work.summary)
+    repository = work.project.repository
+    removed = find_removed_tests(repository, green_tree, work.record.base_tree, executed_ids(before))
+    integrity, why = compare_inventories(before, after, base=base, removed=removed)
     if integrity == "shrunk" or (integrity == "unknown" and work.settings.verify.integrity == "required"):
         finding = GuardFinding(rule="inventory", level="block", text=why[:200])
         work.note(findings=(*work.record.findings, finding))
@@ -114,16 +119,20 @@ def _passes(work: Work, summary: RunSummary, otherwise: str) -> bool:
         return False
     bundle = capture_failure(work.project, summary, failed)
     if failed.stage == work.record.stage and work.fixer is not None and not work.fixer.is_ai:
-        _accept_progress(work, len(bundle.diagnostics), bundle.signature)
+        _accept_progress(work, bundle)
     what = bundle.diagnostics[0].message if bundle.diagnostics else f"exit {failed.exit_code}"
     lose(work, f"{otherwise}: {failed.stage}: {what} (#{run.number})", signature=bundle.signature)
     return False
 
 
-def _accept_progress(work: Work, left: int, signature: str) -> None:
-    """Let later attempts start from a command's patch that repaired some of what was wrong."""
+def _accept_progress(work: Work, left: FailureBundle) -> None:
+    """Let later attempts start from a command's patch that repaired some of what was wrong, or all but what it hid."""
     candidate = work.record.candidate
-    if candidate is not None and 0 < left < len(work.bundle.diagnostics) and signature != work.record.signature:
+    if candidate is None or not left.diagnostics or left.signature == work.record.signature:
+        return
+    known = {(one.tool, one.code, one.file, one.message) for one in work.bundle.diagnostics}
+    same = [one for one in left.diagnostics if (one.tool, one.code, one.file, one.message) in known]
+    if len(same) < len(known):
         work.note(accepted=(*work.record.accepted, candidate.tree))
 
 
@@ -131,8 +140,8 @@ def _inventory(work: Work, summary: RunSummary) -> TestInventory:
     return merge_inventories([inventory_of(work.project, one) for one in summary.stages])
 
 
-def _baseline(work: Work) -> TestInventory:
-    """The tests of the last green run of this pipeline that the failed commit comes after, else of the failed run."""
+def _baseline(work: Work) -> tuple[TestInventory, str]:
+    """The tests of the last green run of this pipeline, else of the failed run; and the tree they ran on."""
     run = work.summary.run
     for earlier in work.project.state.runs(
         RunFilter(pipeline=run.pipeline, verdict=Verdict.PASSED, before=run.number, limit=20)
@@ -143,8 +152,8 @@ def _baseline(work: Work) -> TestInventory:
         if summary is not None:
             found = _inventory(work, summary)
             if found.source != "none":
-                return found
-    return _inventory(work, work.summary)
+                return found, earlier.tree
+    return _inventory(work, work.summary), run.tree
 
 
 def _flip(work: Work, number: int, *, confined: bool) -> str:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from cicdctl.fixing.candidate import candidate_diff
 
 from cicdctl.errors import UsageError
+from cicdctl.fixing.candidate import candidate_diff
 from cicdctl.fixing.decisions import ProofCheck
 from cicdctl.fixing.forecast import Forecast
 from cicdctl.fixing.judging import waiting
@@ -72,6 +72,8 @@ def ending_lines(record: FixRecord) -> list[str]:
     run = record.run
     if record.commit is None or record.branch is None or record.candidate is None:
         words = _WORDS.get(record.outcome, str(record.outcome)) if record.outcome else f"goes on ({record.state})"
+        if record.outcome is FixOutcome.UNAVAILABLE and record.attempts:
+            words = "cannot be asked for now, --again tries once more"
         found = [f"no fix of {quoted(record.stage)}: {words}" + (f": {quoted(record.reason)}" if record.reason else "")]
         suggestion = record.result.suggestion if record.result else ""
         if suggestion:

@@ -95,7 +95,9 @@ def green_floor(database: Database) -> GreenFloor:
     return GreenFloor(
         runs=frozenset(number for (number,) in numbers),
         keys=frozenset(result.key for result in results if result.key is not None),
-        manifests=frozenset(result.manifest for result in results if result.manifest is not None),
+        manifests=frozenset(
+            digest for result in results for digest in (result.manifest, result.inventory) if digest is not None
+        ),
     )
 
 

@@ -92,7 +92,7 @@ def test_honest_model_is_verified_and_offered(failing, messages_api):
     message = project.git("log", "-1", "--format=%B", "cicdctl/fix/1-unit")
     assert message.startswith("fix(unit): guard the empty list\n")
     assert "> mean divides by the number of values" in message
-    assert "Cicdctl-Fixer: claude (claude-" in message
+    assert "Cicdctl-Fixer: claude/1 (claude-" in message
     assert record["usage"]["cost_usd"] > 0
     assert messages_api.remaining == 0
     is_untouched(project)

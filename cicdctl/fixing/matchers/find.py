@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from cicdctl.fixing.matchers import (
@@ -27,6 +28,7 @@ from cicdctl.model.fixing import Diagnostic
 
 MOST_DIAGNOSTICS = 200
 MOST_CHARS = 2000  # of a line that a matcher looks at
+MOST_DRAFTS = 2000  # of one matcher; a tool that says more says the same again
 
 # A matcher is asked only about a log that holds one of its marks. Those that know most of a line come first.
 _MATCHERS: tuple[tuple[tuple[str, ...], Callable[[Lines], Iterator[Draft]]], ...] = (
@@ -59,31 +61,41 @@ def find_diagnostics(lines: Sequence[str], *, documents: Iterable[Any] = ()) -> 
     `documents` are JSON reports that the stage left as files.
     """
     counts = TestCounts()
-    drafts = [draft for document in documents for draft in declared.of_document(document, counts)]
-    drafts += declared.find(lines, counts)
+    reported = (draft for document in documents for draft in declared.of_document(document, counts))
+    drafts = [*islice(reported, MOST_DRAFTS), *islice(declared.find(lines, counts), MOST_DRAFTS)]
     short = [line if len(line) <= MOST_CHARS else line[:MOST_CHARS] for line in lines]
     text = "\n".join(short)
     for marks, find in _MATCHERS:
         if any(mark in text for mark in marks):
-            drafts += _unknown(find(short), drafts)
+            drafts += _unknown(islice(find(short), MOST_DRAFTS), drafts)
     summaries = counts.read(short)
     kept = sorted((one for one in drafts if one.message or one.test_id), key=lambda one: one.start)
     if any(not one.is_weak for one in kept):
         kept = [one for one in kept if not one.is_weak]
-    claimed = {number for one in kept for number in range(one.start, one.end + 1)}
+    claimed = _covered((one.start, one.end) for one in kept)
     return Found(diagnostics=_distinct(kept), claimed=frozenset(claimed | summaries), counts=counts.result())
 
 
 def _unknown(found: Iterable[Draft], known: Sequence[Draft]) -> list[Draft]:
     """Leave out what begins inside of another complaint, or where another matcher has begun: it is the same."""
     begun = {one.start for one in known}
-    inside = {number for one in known for number in range(one.start + 1, one.end + 1)}
+    inside = _covered((one.start + 1, one.end) for one in known)
     kept: list[Draft] = []
     for one in sorted(found, key=lambda draft: draft.start):
         if one.start not in inside and one.start not in begun:
             kept.append(one)
             inside.update(range(one.start + 1, one.end + 1))
     return kept
+
+
+def _covered(spans: Iterable[tuple[int, int]]) -> set[int]:
+    """Return the numbers that lie in some span; each is counted once, however many lie over each other."""
+    covered: set[int] = set()
+    last = 0
+    for start, end in sorted(spans):
+        covered.update(range(max(start, last + 1), end + 1))
+        last = max(last, end)
+    return covered
 
 
 def _distinct(drafts: Iterable[Draft]) -> tuple[Diagnostic, ...]:

@@ -29,8 +29,9 @@ _COLLECTING = "ERROR collecting "
 def find(lines: Lines) -> Iterator[Draft]:
     """Yield failed tests, by their blocks where there are such; those that only the summary names come last."""
     drafts, places = _blocks(lines)
-    named = {draft: _name_of(draft) for draft in drafts}
-    taken: set[Draft] = set()
+    waiting: dict[str, list[Draft]] = {}  # for the summary to tell their ids
+    for draft in reversed(drafts):
+        waiting.setdefault(_name_of(draft), []).append(draft)
     for number, line in enumerate(lines, 1):
         summary = _SUMMARY.match(line) if line.startswith(("FAILED ", "ERROR ")) else None
         if summary is None:
@@ -38,13 +39,13 @@ def find(lines: Lines) -> Iterator[Draft]:
         test_id, message = _split(summary["rest"])
         file, _, inner = test_id.partition("::")
         wanted = inner.replace("::", ".") or _COLLECTING + file
-        draft = next((one for one in drafts if one not in taken and named[one] == wanted), None)
-        if draft is None:
+        alike = waiting.get(wanted)
+        if alike:
+            draft = alike.pop()
+        else:
             draft = Draft("pytest", "test" if inner else "compile", message, number, file=file)
             _place_by_message(draft, places)
             drafts.append(draft)
-            named[draft] = wanted
-        taken.add(draft)
         draft.test_id = test_id
         draft.message = draft.message or message
         if draft.file is None:

@@ -76,6 +76,8 @@ def _read(lines: Lines, start: int, stop: int) -> Trace | None:
         frame = FRAME.match(line)
         if frame is not None:
             frames.append(Frame(file=frame["file"], line=int(frame["line"][:9]), function=frame["function"]))
+        elif line.startswith("Traceback (most"):
+            return None
         elif frames and not line.startswith("    ") and (raised := RAISED.match(line)):
             return Trace(frames, raised["what"] + (raised["text"] or ""), at + 1)
     return None
