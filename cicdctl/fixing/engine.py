@@ -59,8 +59,7 @@ def _void_attempt(work: Work) -> None:
     if work.record.state not in (FixState.PREPARED, FixState.APPLYING) or not work.record.attempts:
         return
     *earlier, last = work.record.attempts
-    if last.status is None:
-        last = replace(last, status=FixStatus.ERROR, reason="its process died", void=True)
+    last = replace(last, status=FixStatus.ERROR, reason="its process died", void=True)
     work.advance(FixState.PLANNED, "the attempt is void: its process died", attempts=(*earlier, last))
 
 

@@ -81,6 +81,8 @@ class FixJournal:
                 kind = record.state.value if before[0] != record.state else "told"
                 _write_event(connection, record.id, kind, text)
         reach(f"fix-{record.state.value}")
+        if before[0] == record.state:
+            reach(f"fix-{record.state.value}-noted")
 
     def take_over(self, id: str) -> FixRecord:
         """Raise the epoch of a fix and give it: who holds its lock may write, everybody before may not."""

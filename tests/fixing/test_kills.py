@@ -12,7 +12,7 @@ from cicdctl.model.fixing import FixState
 STATES = [state.value for state in FixState if state not in (FixState.CAPTURED,)]
 
 
-@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("state", [*STATES, "applying-noted", "verifying-noted", "flake_check-noted"])
 def test_killed_in_each_state(broken, state):
     """Whatever was going on is done again or taken over; the offer is there once, and nothing else is left."""
     project = broken()
