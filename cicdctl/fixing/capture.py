@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Any
 
 from msgspec.structs import replace
@@ -72,7 +73,7 @@ def capture(evidence: Evidence, files: OwnFiles, redactor: Redactor) -> FailureB
         diagnostics,
         is_ours=files.paths.__contains__,
         exit_code=result.exit_code,
-        tail=[redactor.text(cut_line(line)) for line in lines if line.strip()][-5:] if not diagnostics else (),
+        tail=[redactor.text(cut_line(line)) for line in _last(lines, 5)] if not diagnostics else (),
     )
     windows = tuple(files.windows(diagnostics, redactor.text))
     commands = tuple(redactor.text(command) for command in evidence.commands)
@@ -114,6 +115,11 @@ def clean_lines(raw: bytes, redactor: Redactor) -> list[str]:
     while lines and not lines[-1]:
         lines.pop()
     return lines
+
+
+def _last(lines: Sequence[str], count: int) -> list[str]:
+    """Return the last lines that are not empty."""
+    return list(islice((line for line in reversed(lines) if line.strip()), count))[::-1]
 
 
 def _without_keys(lines: list[str], redactor: Redactor) -> list[str]:

@@ -255,3 +255,21 @@ def test_only_what_is_shown_is_looked_through_for_secrets():
     bundle = bundle_of(log + golden("pytest/long"), redactor=redactor)
     assert len(bundle.diagnostics) == 4
     assert redactor.seen < 40_000
+    redactor = CountingRedactor()
+    assert bundle_of(log, redactor=redactor).diagnostics == ()
+    assert redactor.seen < 40_000
+
+
+STORMS = {
+    "heads": "Traceback (most recent call last):\n", "panics": "panic: x\n", "errors": "error: cargo\n", "braces": "{\n",
+    "tests": "--- FAIL: TestA (0.0s)\n", "titles": "=== FAILURES ===\n____ a ____\n", "ids": "FAILED a.py::b - c\n",
+    "unit": "FAIL: a (b.c)\n", "thrown": "java.lang.Error: x\n    at a.b(C.java:1)\n", "keys": "-----BEGIN RSA PRIVATE KEY-----\nx\n",
+    "rewritten": "ab1\rxy\n", "jest": "FAIL a.js\n  ● x\n", "ruff": "F401 x\n --> a.py:1:1\n", "surefire": "[ERROR] a(b.c)  Time elapsed: 1 s  <<< FAILURE!\n",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", STORMS)
+def test_hostile_logs_take_a_moment(name):
+    """500 KB of nothing but beginnings; quadratic work would take minutes, and the timeout is the judge."""
+    bundle = bundle_of((STORMS[name] * 500_000)[:500_000])
+    assert len(bundle.excerpt) <= 24_000

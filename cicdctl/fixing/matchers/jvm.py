@@ -29,7 +29,7 @@ _KOTLIN = re.compile(
     r"^e: (?:file://)?(?P<file>[^\s:]{1,400}\.kts?):(?: \()?(?P<line>\d{1,9})[:,] ?(?P<column>\d{1,9})\)?:? (?P<message>\S.*)$"
 )
 _THROWN = re.compile(
-    r"^(?:Exception in thread \"[^\"]{0,200}\" )?(?P<message>(?:[a-z_]\w*\.)+[A-Z][\w$]*(?:Exception|Error|Failure|Throwable)\w*(?:: .*)?)$"
+    r"^(?:Exception in thread \"[^\"]{0,200}\" )?(?P<message>(?:[a-z_]\w*\.)+(?:[A-Z][\w$]*)?(?:Exception|Error|Failure|Throwable)\w*(?:: .*)?)$"
 )
 _CAUSE = re.compile(r"^\s*Caused by: (?P<message>.*)$")
 _AT = re.compile(
