@@ -108,13 +108,12 @@ def test_completion_offers_pipelines_stages_and_runs(make_project):
 
 
 def test_unavailable_parts_are_said(make_project):
-    """Keys that a run goes on without are told each time."""
+    """A key that a run goes on without is told each time."""
     project = make_project(
-        "[pipelines.build]\n[pipelines.build.stages]\na = 'true'\n[fixers.f]\nrun = 'true'\n"
-        "[orchestrator]\nfailure_handling = { pause_on_failure = true }\n"
+        "[pipelines.build]\n[pipelines.build.stages]\na = 'true'\n[orchestrator]\npersistence = { enabled = false }\n"
     )
     told = project.cicdctl("run", "build").passes().stderr
-    assert "pause_on_failure is not available yet" in told and "fixers are not available yet" in told
+    assert "persistence.enabled = false has no effect" in told
 
 
 def test_broken_file_hides_nothing_that_was_run(make_project):

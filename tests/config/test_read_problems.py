@@ -104,7 +104,7 @@ CASES: list[tuple[str, list[str]]] = [
     ("[fixers.claude]\napi_key_env = 'X'", ["2:1: fixers.claude.api_key_env: belongs in the operator's own configuration, never in .cicd.toml"]),
     ("[fixers.claude]\napi_key = 'X'", ["2:1: fixers.claude.api_key: a key does not belong in a file; export it and name the variable in api_key_env"]),
     ("[fix]\npush = true", ["2:1: fix.push: belongs in the operator's own configuration, never in .cicd.toml"]),
-    ("[notifiers.t]\non = ['brokn']", ['2:7: notifiers.t.on[0]: must be "started", "passed", "failed", "broken", "fixed", "still_failing", "flaky", "approval_needed", "fix_proposed" or "escalated", not "brokn", did you mean "broken"?']),
+    ("[notifiers.t]\non = ['brokn']", ['2:7: notifiers.t.on[0]: must be "started", "passed", "failed", "broken", "fixed", "still_failing", "flaky", "approval_needed", "fix_proposed", "escalated" or "culprit", not "brokn", did you mean "broken"?']),
     ("plugins = ['ci/x.txt']", ['1:12: plugins[0]: must be a Python file such as "ci/my_plugin.py"']),
     ("plugins = ['../x.py']", ['1:12: plugins[0]: must stay inside the repository, without ".."']),
     ("[project]\nrepository = '--upload-pack=x'", ['2:1: project.repository: must not begin with "-"']),
