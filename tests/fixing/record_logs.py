@@ -1,8 +1,8 @@
 """`python tests/fixing/record_logs.py [TOOL…]`: records tests/fixing/logs/<tool>/<case>.log from the real tools.
 
 Not a test: the logs are kept, so that no test needs the tools. Each case is a small project in FOLDER and a command.
-Recorded on 2026-11-28 with pytest 9.2, unittest of Python 3.11, jest 30, vitest 4, node 20, tsc 5.9, eslint 9, go 1.19,
-cargo 1.95, gcc 12, clang 14, GNU ld 2.40, ruff 0.17, flake8 7, mypy 2.4, black, maven 3.8, gradle 4.4, dash, bash.
+Recorded on 2026-11-28 with pytest 9.2, unittest of Python 3.11, jest 30, vitest 4, node 20, tsc 7.0, eslint 10, go 1.19,
+cargo 1.95, gcc 12, clang 14, GNU ld 2.40, ruff 0.17, flake8 7, mypy 2.4, black 26, maven 3.8, gradle 4.4, dash, bash.
 """
 
 from __future__ import annotations
