@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
+import stat
 import time
 from pathlib import Path
 
@@ -90,12 +92,17 @@ def _read_all(folder: Path, names: list[str]) -> list[Push]:
 
 
 def _read(path: Path) -> Push:
-    facts = path.lstat()
-    if facts.st_size > _MOST_BYTES:
-        raise ValueError("it is too large")
+    # Opened as what it is: a link or a pipe that somebody put there is not read.
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        facts = os.fstat(file.fileno())
+        if not stat.S_ISREG(facts.st_mode):
+            raise ValueError("it is no regular file")
+        if facts.st_size > _MOST_BYTES:
+            raise ValueError("it is too large")
+        text = file.read().decode("utf-8", "surrogateescape")
     options: list[str] = []
     found: list[tuple[str, str, str]] = []
-    for line in path.read_text("utf-8", "surrogateescape").split("\n"):
+    for line in text.split("\n"):
         if line.startswith("option "):
             options.append(line.removeprefix("option "))
         elif line:
