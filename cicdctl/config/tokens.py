@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+# No possessive groups: Python 3.11.2 ends `(?:...)*+` too early. The alternatives exclude each other instead.
 # A string that never ends is one token to the end of its line: what follows is invalid to every parser.
 TOKEN = re.compile(
     r'''
-    (?P<string>"""(?:[^"\\]|\\.|"(?!""))*+"{3,5}
-      | \'\'\'(?:[^']|'(?!\'\'))*+'{3,5}
-      | "(?:[^"\\\n]|\\[^\n])*+(?:"|$)
+    (?P<string>"""[^"\\]*(?:(?:\\.|"(?!""))[^"\\]*)*"{3,5}
+      | \'\'\'[^']*(?:'(?!\'\')[^']*)*'{3,5}
+      | "[^"\\\n]*(?:\\[^\n][^"\\\n]*)*(?:"|$)
       | '[^'\n]*+(?:'|$))
     | (?P<comment>\#[^\n]*)
     | (?P<mark>[\[\]{}=,.\n])

@@ -11,11 +11,13 @@ from cicdctl.fixing.guards.patch import ChangedFile, Patch
 from cicdctl.model.fixing import GuardFinding
 
 _BRACES = ("js", "go", "rust", "java", "c")
-# Possessive: what it took it never gives back, so blanks without end cost nothing.
-_COMMENTS = r"(?:\s|//[^\n]*\n|/\*(?:[^*]|\*(?!/))*\*/)*+"
+# Twice in a pattern at most. A lookahead never gives back what it took, so blanks without end cost nothing; the same
+# as a possessive group, `(?:...)*+`, which Python 3.11.2 ends at the wrong place.
+_COMMENTS = r"(?=(?P<before>(?:\s|//[^\n]*\n|/\*(?:[^*]|\*(?!/))*\*/)*))(?P=before)"
+_COMMENTS_AFTER = _COMMENTS.replace("before", "after")
 _EMPTY_CATCH = {
-    "js": re.compile(r"\bcatch\s*(?:\([^()]*\))?\s*\{" + _COMMENTS + r"(?:return(?:\s+(?:null|undefined|true|false))?\s*;?)?" + _COMMENTS + r"\}"),
-    "java": re.compile(r"\bcatch\s*(?:\([^()]*\))?\s*\{" + _COMMENTS + r"(?:return(?:\s+(?:null|true|false))?\s*;?)?" + _COMMENTS + r"\}"),
+    "js": re.compile(r"\bcatch\s*(?:\([^()]*\))?\s*\{" + _COMMENTS + r"(?:return(?:\s+(?:null|undefined|true|false))?\s*;?)?" + _COMMENTS_AFTER + r"\}"),
+    "java": re.compile(r"\bcatch\s*(?:\([^()]*\))?\s*\{" + _COMMENTS + r"(?:return(?:\s+(?:null|true|false))?\s*;?)?" + _COMMENTS_AFTER + r"\}"),
     "c": re.compile(r"\bcatch\s*\([^()]*\)\s*\{" + _COMMENTS + r"\}"),
     "go": re.compile(r"\bif\s+(?:[^{}\n]*;\s*)?err\s*!=\s*nil\s*\{" + _COMMENTS + r"\}"),
     "rust": re.compile(r"\bErr\(_\w*\)\s*=>\s*(?:\{" + _COMMENTS + r"\}|\(\))"),
@@ -24,7 +26,7 @@ _CONSTANT = r"(?:null|undefined|nil|None|true|false|True|False|Ok\(\(\)\)|-?\d[\
 # A name with arguments, perhaps a result type, and a body that does nothing or gives a constant.
 _EMPTY_BODY = re.compile(
     r"\b(?P<name>[A-Za-z_$][\w$]*)\s*+(?:<[^<>(){}]{0,200}>)?\s*+\([^(){}]{0,2000}\)[^(){};=\n]{0,120}(?:=>\s*)?\{"
-    + _COMMENTS + r"(?:(?:return\b)?\s*+" + _CONSTANT + r"?\s*+;?)?" + _COMMENTS + r"\}"
+    + _COMMENTS + r"(?:(?:return\b)?\s*+" + _CONSTANT + r"?\s*+;?)?" + _COMMENTS_AFTER + r"\}"
 )  # fmt: skip
 _BODY = r"\b{name}\s*+(?:<[^<>(){{}}]{{0,200}}>)?\s*+\([^(){{}}]{{0,2000}}\)[^(){{}};=\n]{{0,120}}(?:=>\s*)?\{{"
 _WORDS = frozenset({"if", "for", "while", "switch", "catch", "match", "loop", "else", "func", "function", "fn", "select"})
