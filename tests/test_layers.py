@@ -26,6 +26,7 @@ FLOORS: list[set[str]] = [
     {"notifiers", "monitors", "fixers"},
     {"python_api"},
     {"reports"},
+    {"server"},
     {"commands"},
     {"cli"},
     {"entry"},
@@ -41,6 +42,9 @@ DOORS = {
     "typer": {"commands", "cli"},
     "rich": {"reports"},
     "anthropic": {"fixers"},
+    "starlette": {"server"},
+    "uvicorn": {"server"},
+    "jinja2": {"server"},
     "pluggy": {"plugin_manager", "plugin_contract"},
 }
 FORBIDDEN = {"click", "pickle", "dulwich.porcelain", "tarfile"}

@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "resume": ("resume", "Let go on what was paused."),
     "drain": ("drain", "Start what waits, and wait until everything has ended."),
     "watch": ("watch", "Notice new commits, tags and schedules, and start their pipelines."),
+    "serve": ("serve", "Watch, and answer over HTTP: live pages, REST, webhooks of forges."),
     "stop": ("stop", "End the orchestrator of this repository."),
     "hook": ("hook", "Start pipelines from git's hooks."),
     "approve": ("approve", "Let a run start that waits for an approval."),
@@ -31,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "cache": ("cache", "Look at the cache, and make room."),
     "state": ("state", "Check the state, back it up, put it back."),
     "secrets": ("secrets", "Keep values that only the stages that name them see."),
+    "token": ("token", "Make and revoke tokens for the server."),
     "plugins": ("plugins", "List, install, remove and start plugins."),
     "doctor": ("doctor", "Check this machine and this repository."),
 }

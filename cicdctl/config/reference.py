@@ -7,7 +7,17 @@ from collections.abc import Iterator
 from cicdctl.config.fixing_rules import CLAUDE_OPTIONS, COMMAND_FIXER, RETRY
 from cicdctl.config.orchestrator_rules import ORCHESTRATOR
 from cicdctl.config.pipeline_rules import CONCURRENCY, PARAM, PIPELINE, TRIGGER
-from cicdctl.config.rules import HANDLER, LOGGING, NOTIFIER, OPERATOR_FILE, PROJECT, PROJECT_FILE, WATCHED_PROJECT
+from cicdctl.config.rules import (
+    HANDLER,
+    LOGGING,
+    NOTIFIER,
+    OPERATOR_FILE,
+    PROJECT,
+    PROJECT_FILE,
+    SERVER,
+    WATCHED_PROJECT,
+    WEBHOOKS,
+)
 from cicdctl.config.shapes import Choice, Duration, Flag, Number, Scalar, Shape, Size, Text, Whole
 from cicdctl.config.stage_rules import (
     CACHE_ENTRY,
@@ -54,6 +64,8 @@ def key_tables() -> str:
     blocks.append(_block("`retry` of `[fixers.claude]`", RETRY.keys))
     blocks.append(_block("`[notifiers.NAME]`", NOTIFIER.keys))
     blocks.append(_block("`[[projects]]`, in a file for `cicdctl watch --config`", WATCHED_PROJECT.keys))
+    blocks.append(_block("`[server]`", SERVER.keys))
+    blocks.append(_block("`[server.webhooks]`", WEBHOOKS.keys))
     blocks.append(_block("`[logging]`", LOGGING.keys))
     blocks.append(_block("`[[logging.handlers]]`", HANDLER.keys))
     return "\n\n".join(blocks) + "\n"

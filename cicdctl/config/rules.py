@@ -17,9 +17,10 @@ from cicdctl.config.settings import (
     LogHandlerSettings,
     NotifierSettings,
     ProjectSettings,
+    ServerSettings,
     WatchedProjectSettings,
 )
-from cicdctl.config.shapes import Anything, Choice, Flag, Text, Whole
+from cicdctl.config.shapes import Anything, Choice, Flag, Size, Text, Whole
 from cicdctl.config.stage_rules import REF_GLOBS
 from cicdctl.config.table import Key, Many, Named, Table
 
@@ -82,12 +83,27 @@ def _notifiers(sections: Mapping[str, dict[str, Any]]) -> tuple[NotifierSettings
     return tuple(NotifierSettings(name=name, **({"uses": name} | fields)) for name, fields in sections.items())
 
 
+FORGES = ("github", "gitlab", "gitea", "forgejo", "gogs", "bitbucket", "bitbucket-dc", "sourcehut")
+WEBHOOKS = Table(keys=tuple(Key(name=forge, shape=Many(of=LINE, or_one=True), doc="Its secret, or two while it is changed; write `${NAME}`", secret=True) for forge in FORGES))
+SERVER = Table(
+    build=ServerSettings,
+    keys=(
+        Key(name="url", shape=LINE, doc="Address under which people reach it, for links. Default: where it listens"),
+        Key(name="hosts", shape=Many(of=LINE), doc="More host names that requests may name; `*.example.org` for all below one", default="[]"),
+        Key(name="proxies", shape=Many(of=LINE), doc="Addresses of proxies whose `X-Forwarded-For` and `-Proto` are believed", default="[]"),
+        Key(name="anonymous", shape=Choice(options=("auto", "read", "none")), doc="What those without a token may do. `auto`: read while it listens on loopback only", default='"auto"'),
+        Key(name="webhooks", shape=WEBHOOKS, doc="Secrets of webhooks by forge. Default: `orchestrator.monitoring.secret` for all", default="{}"),
+        Key(name="max_webhook_bytes", shape=Size(), doc="Largest body of a webhook, 25 MB at most", default='"1MB"'),
+    ),
+)
+
 OPERATOR_KEYS = (
     Key(name="project", shape=PROJECT, doc="What is built", default="{}"),
     Key(name="orchestrator", shape=ORCHESTRATOR, doc="How runs are noticed, queued and limited", default="{}"),
     Key(name="fix", shape=FIX, doc="What fixers may do", default="{}"),
     Key(name="fixers", shape=Named(of=FIXER, check=check_name, pattern=NAME_PATTERN), doc="Fixers by name", default="{}"),
     Key(name="notifiers", shape=Named(of=NOTIFIER, check=check_name, pattern=NAME_PATTERN, then=_notifiers), doc="Notifiers by name", default="{}"),
+    Key(name="server", shape=SERVER, doc="The server", default="{}"),
     Key(name="logging", shape=LOGGING, doc="The log of the orchestrator itself", default="{}"),
     Key(name="plugins", shape=Many(of=Text(check=check_plugin_file)), doc="Python files of this repository that are plugins; read from trusted configuration only", default="[]"),
 )

@@ -222,6 +222,17 @@ class NotifierSettings(Value, frozen=True, kw_only=True):
     options: Mapping[str, Any] = {}
 
 
+class ServerSettings(Value, frozen=True, kw_only=True):
+    """What `cicdctl serve` adds. `webhooks`: the secrets of each forge, beside `orchestrator.monitoring.secret`."""
+
+    url: str | None = None
+    hosts: tuple[str, ...] = ()
+    proxies: tuple[str, ...] = ()
+    anonymous: Literal["auto", "read", "none"] = "auto"
+    webhooks: Mapping[str, tuple[str, ...]] = {}
+    max_webhook_bytes: int = 10**6
+
+
 class LogHandlerSettings(Value, frozen=True, kw_only=True):
     """One place the orchestrator's own log goes to."""
 
@@ -249,6 +260,7 @@ class Settings(Value, frozen=True, kw_only=True):
     fix: FixSettings = FixSettings()
     fixers: tuple[FixerSettings, ...] = ()
     notifiers: tuple[NotifierSettings, ...] = ()
+    server: ServerSettings = ServerSettings()
     logging: LoggingSettings = LoggingSettings()
     plugins: tuple[str, ...] = ()
     projects: tuple[WatchedProjectSettings, ...] = ()

@@ -62,6 +62,10 @@ class Shape(msgspec.Struct):
         value = self.convert(raw, at, problems)
         return value if self.then is None or value is WRONG else self.then(value)
 
+    def takes(self, raw: Any) -> bool:
+        """Whether a raw value is of the right kind; what it says is not looked at."""
+        return kind_of(raw) in self.kinds
+
     def convert(self, raw: Any, at: At, problems: Problems) -> Any:
         """Turn a raw value of the right kind into its value."""
         return raw

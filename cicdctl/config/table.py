@@ -29,6 +29,9 @@ class Many(Shape, kw_only=True):
             return value if self.then is None or value is WRONG else self.then(value)
         return Shape.read(self, raw, at, problems)
 
+    def takes(self, raw: Any) -> bool:
+        return Shape.takes(self, raw) or (self.or_one and self.of.takes(raw))
+
     def convert(self, raw: Sequence[Any], at: At, problems: Problems) -> Any:
         if len(raw) < self.at_least:
             problems.add(at, "must not be empty")
@@ -133,7 +136,7 @@ class Table(Shape, kw_only=True):
         options: dict[str, Any] = {}
         for name, value in raw.items():
             key = self.by_name.get(name)
-            if key is not None and key.secret and kind_of(value) not in key.shape.kinds:
+            if key is not None and key.secret and not key.shape.takes(value):
                 # Even a wrong value may be a secret.
                 problems.add((*at, name), f"must be {key.shape.name()}, not {name_kind(value)}")
             elif key is not None:

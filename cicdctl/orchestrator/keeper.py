@@ -105,6 +105,10 @@ class Keeper(threading.Thread):
         self._wants_reload = True
         self._inbox.put(None)
 
+    def look_now(self) -> None:
+        """Look at the repository without waiting for the interval."""
+        self._senses.look_now()
+
     def end(self) -> None:
         """Ask it to end; runs that go on are not touched."""
         self._is_ending.set()

@@ -68,6 +68,11 @@ class Senses:
         if looker is not None:
             looker.look_now(anew=True)
 
+    def look_now(self) -> None:
+        """Look without waiting for the interval. Safe from any thread."""
+        for looker in tuple(self._lookers.values()):
+            looker.look_now()
+
     def end(self) -> None:
         """Stop looking; the processes of looks that go on are ended."""
         for looker in self._lookers.values():

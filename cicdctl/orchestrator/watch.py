@@ -91,6 +91,15 @@ class Orchestrator:
         """Let `guard` return soon; for signal handlers."""
         self._ended.set()
 
+    def ask_to_reload(self) -> None:
+        """Read all configuration again soon; for signal handlers."""
+        self._wants_reload = True
+
+    def look_now(self) -> None:
+        """Have every repository looked at without waiting for its interval. Safe from any thread."""
+        for keeper in tuple(self._keepers.values()):
+            keeper.look_now()
+
     def end(self) -> None:
         """Stop looking after anything, and wait until the locks are free. Runs that go on are not touched."""
         self._ended.set()
@@ -160,7 +169,7 @@ class Orchestrator:
 
     def _take_signal(self, number: int, frame: FrameType | None) -> None:
         if number == signal.SIGHUP:
-            self._wants_reload = True
+            self.ask_to_reload()
             return
         self._signals += 1
         self._ended.set()

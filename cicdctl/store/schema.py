@@ -197,6 +197,42 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "UPDATE run SET tree = ifnull(json_extract(document, '$.tree'), '')",
         "CREATE INDEX run_by_tree ON run (tree, id DESC)",
     ),
+    (
+        # Who may ask the server for what. Only a digest of each secret is here.
+        """CREATE TABLE token (
+            id TEXT PRIMARY KEY,
+            name TEXT NOT NULL,
+            digest TEXT NOT NULL,
+            scopes TEXT NOT NULL,
+            created_at REAL NOT NULL,
+            expires_at REAL,
+            used_at REAL,
+            revoked_at REAL
+        ) STRICT, WITHOUT ROWID""",
+        """CREATE TABLE session (
+            digest TEXT PRIMARY KEY,
+            token TEXT NOT NULL REFERENCES token (id) ON DELETE CASCADE,
+            expires_at REAL NOT NULL
+        ) STRICT, WITHOUT ROWID""",
+        # What forges have told: acknowledged when it is here, done when git was looked at because of it.
+        """CREATE TABLE webhook (
+            id INTEGER PRIMARY KEY AUTOINCREMENT,
+            forge TEXT NOT NULL,
+            delivery TEXT NOT NULL,
+            at REAL NOT NULL,
+            event TEXT NOT NULL,
+            state TEXT NOT NULL CHECK (state IN ('waiting', 'done', 'ignored')),
+            reason TEXT,
+            done_at REAL,
+            document TEXT NOT NULL
+        ) STRICT""",
+        "CREATE UNIQUE INDEX webhook_once ON webhook (forge, delivery) WHERE delivery <> ''",
+        "CREATE INDEX webhook_waiting ON webhook (id) WHERE state = 'waiting'",
+        "CREATE INDEX webhook_by_time ON webhook (at)",
+        # Which run a delivery became, and what it asked for: a repetition gets the same answer.
+        "ALTER TABLE delivery ADD COLUMN run INTEGER",
+        "ALTER TABLE delivery ADD COLUMN detail TEXT",
+    ),
 )
 
 LATEST = len(MIGRATIONS)

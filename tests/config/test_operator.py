@@ -82,7 +82,7 @@ def test_every_key_has_a_row(example):
     """`config show --resolved` names every key that has a variable, and each once."""
     names = [name for name, _, _ in resolve([config_layer(read_config(example, source="x"))]).values]
     assert len(names) == len(set(names))
-    variables = {"CICDCTL_" + name.upper().replace(".", "_") for name in names}
+    variables = {"CICDCTL_" + name.upper().replace(".", "_").replace("-", "_") for name in names}
     assert set(variable_names()) <= variables
     assert len(variable_names()) == len(set(variable_names()))
 

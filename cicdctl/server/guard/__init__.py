@@ -1,0 +1,1 @@
+"""Who may ask what: host names, tokens and sessions, origins of forms."""

@@ -1,0 +1,16 @@
+"""Every address there is. What is not here does not exist; what is public is marked so in its own file."""
+
+from __future__ import annotations
+
+from cicdctl.server.api import runs, trigger
+from cicdctl.server.health import probes
+from cicdctl.server.pages import login, static
+from cicdctl.server.route import Route
+
+ROUTES: tuple[Route, ...] = (
+    *trigger.ROUTES,
+    *runs.ROUTES,
+    *probes.ROUTES,
+    *login.ROUTES,
+    *static.ROUTES,
+)

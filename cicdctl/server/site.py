@@ -1,0 +1,66 @@
+"""One repository as the server sees it: its state to look at, and a way to open it for what changes something."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+
+from cicdctl.errors import CicdError
+from cicdctl.notifiers.sender import project_name
+from cicdctl.project import Project
+from cicdctl.server.route import LOCAL, READ
+from cicdctl.store.tokens import TokenStore, open_tokens
+
+_PATIENCE_S = 60.0
+
+
+class Site:
+    """Safe from any thread. `open` gives the project anew; `look_now` has the orchestrator look at the repository.
+
+    `is_local`: we listen on loopback only.
+    """
+
+    def __init__(
+        self, open: Callable[[], Project], *, is_local: bool, look_now: Callable[[], object] = lambda: None
+    ) -> None:
+        self.open = open
+        self.look_now = look_now
+        self.is_local = is_local
+        self._mutex = threading.Lock()
+        self._project = open()
+        self.tokens: TokenStore = open_tokens(self._project.state_folder)
+
+    @property
+    def project(self) -> Project:
+        """The project to read from: its state, logs and settings. Nothing is run or changed through it."""
+        return self._project
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return project_name(self.project)
+
+    @property
+    def anonymous(self) -> frozenset[str]:
+        """The scopes of those without a token."""
+        if self.project.settings.server.anonymous == "read" or (
+            self.is_local and self.project.settings.server.anonymous == "auto"
+        ):
+            return frozenset({READ, LOCAL})
+        return frozenset({LOCAL}) if self.is_local else frozenset()
+
+    def reopen(self) -> None:
+        """Read the configuration again; one that is broken changes nothing."""
+        with self._mutex, suppress(CicdError):
+            fresh = self.open()
+            before, self._project = self._project, fresh
+            # Requests that go on still read from it.
+            closing = threading.Timer(_PATIENCE_S, before.close)
+            closing.daemon = True
+            closing.start()
+
+    def close(self) -> None:
+        """Release everything."""
+        self.tokens.close()
+        self._project.close()
