@@ -83,7 +83,7 @@ class Orchestrator:
             for name, keeper in tuple(self._keepers.items()):
                 keeper.look_around()
                 if not keeper.is_alive():
-                    del self._keepers[name]
+                    self._keepers.pop(name, None)  # `end` may have come first
             if not self._keepers:
                 return
 

@@ -35,6 +35,7 @@ _HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+MOST_HEADER_BYTES = 16 * 1024
 _log = logging.getLogger("cicdctl.server")
 
 
@@ -84,6 +85,9 @@ class Door:
 
     @staticmethod
     def _refuse_odd(request: Request) -> None:
+        # The cap of the parser counts only what has not come whole.
+        if sum(len(name) + len(value) for name, value in request.scope["headers"]) > MOST_HEADER_BYTES:
+            raise Refusal(431, "headers", f"the headers are larger than {MOST_HEADER_BYTES} bytes")
         raw = request.scope.get("raw_path") or request.scope["path"].encode("utf-8", "surrogateescape")
         if _ODD.search(raw) or not request.scope["path"].startswith("/"):
             raise Refusal(404, "not_found", "there is no such page")

@@ -56,6 +56,8 @@ def serve(
     try:
         asyncio.run(server.serve(sockets=list(sockets)))
     finally:
+        orchestrator.ask_to_end()
+        guard.join()
         orchestrator.end()
 
 

@@ -73,6 +73,13 @@ class Server:
         finally:
             connection.close()
 
+    def ask_or_none(self, path: str) -> Answer | None:
+        """Ask; None when the connection is not accepted."""
+        try:
+            return self.ask("GET", path)
+        except (OSError, http.client.HTTPException):
+            return None
+
     def wait_for_run(self, number: int, *, timeout_s: float = 30.0) -> dict[str, Any]:
         """Wait until a run has ended and return what the API says of it."""
         end = time.monotonic() + timeout_s

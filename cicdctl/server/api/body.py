@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TypeVar
 
 import msgspec
@@ -10,6 +11,8 @@ from starlette.requests import Request
 from cicdctl.server.answers import Refusal
 
 MOST_BYTES = 64 * 1024
+BODY_S = 10.0
+_CLOSE = {"Connection": "close"}  # what is still to come of the body is not read
 _T = TypeVar("_T")
 
 
@@ -27,12 +30,19 @@ async def read_body(request: Request, shape: type[_T]) -> _T:
 
 
 async def read_bytes(request: Request, most: int) -> bytes:
-    """Return the raw body. Raises Refusal 413 as soon as it is larger than `most` bytes, whatever it says of itself."""
+    """Return the raw body, which has `BODY_S` seconds to come.
+
+    Raises Refusal 413 as soon as it is larger than `most` bytes, whatever it says of itself, and 408.
+    """
     size = 0
     parts = []
-    async for part in request.stream():
-        size += len(part)
-        if size > most:
-            raise Refusal(413, "too_large", f"the body is larger than {most} bytes", headers={"Connection": "close"})
-        parts.append(part)
+    try:
+        async with asyncio.timeout(BODY_S):
+            async for part in request.stream():
+                size += len(part)
+                if size > most:
+                    raise Refusal(413, "too_large", f"the body is larger than {most} bytes", headers=_CLOSE)
+                parts.append(part)
+    except TimeoutError:
+        raise Refusal(408, "too_slow", "the body did not come", headers=_CLOSE) from None
     return b"".join(parts)
