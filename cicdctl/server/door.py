@@ -58,6 +58,7 @@ class Door:
             response = await self._answer(request)
         except ClientDisconnect:
             return
+        self._site.counters.count("http_answers", status=f"{response.status_code // 100}xx")
         await response(scope, receive, _with_headers(send))
 
     async def _answer(self, request: Request) -> Response:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from cicdctl.server.api import runs, trigger
-from cicdctl.server.health import probes
+from cicdctl.server.health import badge, metrics, probes
 from cicdctl.server.pages import login, static
 from cicdctl.server.route import Route
 
 ROUTES: tuple[Route, ...] = (
     *trigger.ROUTES,
     *runs.ROUTES,
+    *badge.ROUTES,
+    *metrics.ROUTES,
     *probes.ROUTES,
     *login.ROUTES,
     *static.ROUTES,

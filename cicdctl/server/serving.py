@@ -52,7 +52,7 @@ def serve(
         timeout_graceful_shutdown=GRACE_S,
         timeout_keep_alive=5,
     )
-    server = _Server(config, on_reload=orchestrator.ask_to_reload)
+    server = _Server(config, on_reload=orchestrator.ask_to_reload, on_end=site.begin_end)
     try:
         asyncio.run(server.serve(sockets=list(sockets)))
     finally:
@@ -64,9 +64,12 @@ def serve(
 class _Server(uvicorn.Server):
     """uvicorn raises the signals that ended it once more, which would kill us before the orchestrator has ended."""
 
-    def __init__(self, config: uvicorn.Config, *, on_reload: Callable[[], object]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, *, on_reload: Callable[[], object], on_end: Callable[[], object]
+    ) -> None:
         super().__init__(config)
         self._on_reload = on_reload
+        self._on_end = on_end
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -85,6 +88,7 @@ class _Server(uvicorn.Server):
         elif self.should_exit:
             self.force_exit = True
         else:
+            self._on_end()
             self.should_exit = True
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 
 from cicdctl.errors import CicdError
 from cicdctl.notifiers.sender import project_name
 from cicdctl.project import Project
+from cicdctl.server.counters import Counters
+from cicdctl.server.health.tally import Tally
 from cicdctl.server.route import LOCAL, READ
 from cicdctl.store.tokens import TokenStore, open_tokens
 
@@ -27,8 +30,12 @@ class Site:
         self.open = open
         self.look_now = look_now
         self.is_local = is_local
+        self.is_ending = False
+        self.started_at = time.time()
+        self.counters = Counters()
         self._mutex = threading.Lock()
         self._project = open()
+        self.tally = Tally(self.counters, after=self._project.state.newest_event())
         self.tokens: TokenStore = open_tokens(self._project.state_folder)
 
     @property
@@ -59,6 +66,10 @@ class Site:
             closing = threading.Timer(_PATIENCE_S, before.close)
             closing.daemon = True
             closing.start()
+
+    def begin_end(self) -> None:
+        """Let streams end and probes say so; for signal handlers."""
+        self.is_ending = True
 
     def close(self) -> None:
         """Release everything."""

@@ -50,6 +50,11 @@ class TokenStore:
         """Release it; calling it again does nothing."""
         self._database.close()
 
+    def check_writable(self) -> None:
+        """Do nothing, in a write transaction. Raises StoreError where it could not be committed."""
+        with self._database.transaction() as connection:
+            connection.execute("INSERT OR REPLACE INTO meta (name, value) VALUES ('probe', '')")
+
     def create(self, name: str, scopes: Sequence[str], *, expires_at: float | None = None) -> tuple[Token, str]:
         """Make a token; its text, `cicd_<id>_<secret>` with 256 random bits, is returned once and kept nowhere."""
         token = Token(
