@@ -41,7 +41,7 @@ def outcomes(finished) -> dict[str, str]:
 
 def test_every_example_has_a_test_and_a_line():
     names = {path.name for path in EXAMPLES.iterdir() if path.is_dir()}
-    assert names == {"python-package", "node-app", "monorepo", "bare-repository", "systemd", "deploy-with-rollback"}
+    assert names == {"python-package", "node-app", "monorepo", "bare-repository", "systemd", "deploy-with-rollback", "nginx"}
     listed = (EXAMPLES / "README.md").read_text()
     assert all(f"| [{name}]({name}/" in listed for name in names)
 
@@ -118,12 +118,12 @@ UNITS = sorted((EXAMPLES / "systemd").glob("*.service"))
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
 def test_units_say_what_matters(unit):
-    """Whatever else is in them, they watch in the foreground, reload by signal and leave the runs alone."""
+    """Whatever else is in them, they watch or serve in the foreground, reload by signal and leave the runs alone."""
     parser = configparser.ConfigParser(interpolation=None, strict=True)
     parser.optionxform = str  # type: ignore[assignment,method-assign]
     parser.read_string(unit.read_text())
     service = parser["Service"]
-    assert re.fullmatch(r"/usr/bin/env cicdctl -C \S+%i\S* watch", service["ExecStart"])
+    assert re.fullmatch(r"/usr/bin/env cicdctl -C \S+%i\S* (?:watch|serve)", service["ExecStart"])
     assert (service["Type"], service["KillMode"], service["Restart"]) == ("exec", "process", "on-failure")
     assert service["ExecReload"] == "/bin/kill -HUP $MAINPID"
     assert parser["Install"]["WantedBy"] == ("default.target" if "user" in unit.name else "multi-user.target")
@@ -133,7 +133,8 @@ def test_units_say_what_matters(unit):
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
 def test_units_are_valid(unit, tmp_path, clean_env):
     named = tmp_path / unit.name.replace("@", "@app")
-    shutil.copy(unit, named)
+    for other in unit.parent.iterdir():
+        shutil.copy(other, tmp_path / other.name.replace("@", "@app"))
     manager = ["--user"] if "user" in unit.name else []
     done = subprocess.run(
         ["systemd-analyze", *manager, "--man=no", "verify", str(named)],

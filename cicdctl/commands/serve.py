@@ -16,7 +16,7 @@ from cicdctl.project_config import Invocation
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
-@app.command(epilog="Examples: cicdctl serve   |   cicdctl serve --port 9000 --config /etc/cicdctl.toml")
+@app.command(epilog="Examples: cicdctl serve   |   cicdctl serve --config /etc/cicdctl.toml --daemon")
 def serve(
     ctx: typer.Context,
     *,
@@ -29,6 +29,7 @@ def serve(
     port: Annotated[
         int | None, typer.Option(metavar="PORT", min=0, max=65535, help="Default: orchestrator.monitoring.port, 8080.")
     ] = None,
+    daemon: Annotated[bool, typer.Option("--daemon", help="Go on in the background; cicdctl stop ends it.")] = False,
 ) -> None:
     """Watch, and answer over HTTP: live pages, REST, webhooks of forges. One process, one port."""
     name_config(ctx, config)
@@ -45,4 +46,10 @@ def serve(
         project.plugins.register(BuiltinMonitors(project), "monitors")
         return project
 
+    if daemon:
+        from cicdctl.reports.watching import print_daemon
+
+        given = (("--host", host), ("--port", None if port is None else str(port)))
+        words = [part for name, value in given if value is not None for part in (name, value)]
+        raise typer.Exit(print_daemon(ctx.obj, open_watched, words=("serve", *words)))
     raise typer.Exit(start_server(ctx.obj, open_plain, open_watched, host=host, port=port))

@@ -21,17 +21,20 @@ PATIENCE_S = 15.0
 LAGGARD_S = 3.0  # for the others, once the first of several is watched
 
 
-def start_daemon(invocation: Invocation, projects: Sequence[Project], log: Path) -> tuple[int, int]:
+def start_daemon(
+    invocation: Invocation, projects: Sequence[Project], log: Path, *, words: Sequence[str] = ("watch",)
+) -> tuple[int, int]:
     """Start the orchestrator in a session of its own; return its pid and how many of `projects` it watches.
 
-    `invocation` is what the command line says; the output is appended to `log`. It goes on to try those that it does
-    not watch yet. Raises StoreError when it does not come up; then its words are in the error.
+    `invocation` is what the command line says, `words` the command with its own options; the output is appended to
+    `log`. It goes on to try those that it does not watch yet. Raises StoreError when it does not come up; then its
+    words are in the error.
     """
     locks = [orchestrator_lock(project) for project in projects]
     start = log.stat().st_size if log.exists() else 0
     folder = invocation.directory.absolute()
     pid = start_detached(
-        own_argv(folder, "watch", config_file=invocation.config_file),
+        own_argv(folder, *words, config_file=invocation.config_file),
         cwd=folder,
         env=own_environ(invocation.environ),
         log=log,

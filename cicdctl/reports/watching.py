@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
 from cicdctl.errors import CicdError, StoreError
+from cicdctl.orchestrator.address import find_address
 from cicdctl.orchestrator.daemon import end_holder, start_daemon, stop_orchestrator
 from cicdctl.orchestrator.keeper import Watched
 from cicdctl.orchestrator.lead import file_lock, take_the_file, take_the_lead
@@ -49,8 +50,8 @@ def _set_up(project: Project) -> None:
     set_up_logging(project.settings.logging, project.state_folder)
 
 
-def print_daemon(invocation: Invocation, open_watched: Open) -> int:
-    """Start the orchestrator in the background and name its process. Returns exit status 0."""
+def print_daemon(invocation: Invocation, open_watched: Open, *, words: Sequence[str] = ("watch",)) -> int:
+    """Start the orchestrator in the background, by the command `words`, and name its process. Returns exit status 0."""
     found = find_projects(invocation)
     is_many = any(one.name for one in found)
     with ExitStack() as stack:
@@ -71,10 +72,12 @@ def print_daemon(invocation: Invocation, open_watched: Open) -> int:
         else:
             take_the_lead(projects[0]).release()
         folder = data_folder(invocation.environ) if is_many else projects[0].state_folder
-        pid, watched = start_daemon(invocation, projects, folder / "orchestrator.out")
+        pid, watched = start_daemon(invocation, projects, folder / "orchestrator.out", words=words)
+        address = find_address(folder, pid) if words[0] == "serve" else None
     what = f" {watched} of {count(len(found), 'project')}" if is_many else ""
     ends = f"cicdctl stop --config {invocation.config_file}" if is_many else "cicdctl stop"
-    print_lines([f"watching{what} in the background, pid {pid}; {ends} ends it"])
+    doing = f"serving on {address}" if address else f"watching{what}"
+    print_lines([f"{doing} in the background, pid {pid}; {ends} ends it"])
     return 0
 
 

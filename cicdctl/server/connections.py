@@ -63,6 +63,8 @@ class PatientProtocol(H11Protocol):
 
 
 def is_trusted(address: str, config: Any) -> bool:
-    """Whether an address is a proxy's, behind which many people may be."""
+    """Whether an address is a proxy's, behind which many people may be; so is whoever comes by a file."""
+    if not address:
+        return True
     allowed = config.forwarded_allow_ips
     return bool(allowed) and address in (allowed.split(",") if isinstance(allowed, str) else allowed)

@@ -92,11 +92,11 @@ class _Server(uvicorn.Server):
             self.should_exit = True
 
 
-def refuse_open(site: Site, host: str) -> None:
+def refuse_open(site: Site, address: str) -> None:
     """Raise CicdError where others could reach us although nobody has a token to tell them apart."""
     if site.is_local or any(token.revoked_at is None for token in site.tokens.tokens()):
         return
     raise CicdError(
-        f"others could reach {host}, and nobody has a token yet",
+        f"others could reach {address}, and nobody has a token yet",
         hint="cicdctl token create NAME --scope admin, then start again",
     )

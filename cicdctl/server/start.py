@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from urllib.parse import urlsplit
 
 from cicdctl.errors import UsageError
+from cicdctl.orchestrator.address import tell_address
 from cicdctl.orchestrator.keeper import Watched
 from cicdctl.orchestrator.logs import set_up_logging
 from cicdctl.orchestrator.projects import find_projects
@@ -12,8 +14,8 @@ from cicdctl.orchestrator.watch import Orchestrator
 from cicdctl.project import Project
 from cicdctl.project_config import Invocation
 from cicdctl.reports.output import print_lines
-from cicdctl.server.guard.hosts import Hosts, is_loopback
-from cicdctl.server.listening import take_sockets
+from cicdctl.server.guard.hosts import Hosts
+from cicdctl.server.listening import is_local, show_address, take_sockets
 from cicdctl.server.serving import refuse_open, serve
 from cicdctl.server.site import Site
 from cicdctl.streams import flush_output
@@ -53,20 +55,26 @@ def start_server(
 
     orchestrator = Orchestrator(find, set_up=set_up)
     sockets = take_sockets(invocation.environ, host, port)
-    is_local = is_loopback(host)
-    site = Site(lambda: open_plain(one.invocation), is_local=is_local, look_now=orchestrator.look_now)
+    site = Site(lambda: open_plain(one.invocation), is_local=is_local(sockets), look_now=orchestrator.look_now)
     try:
-        refuse_open(site, host)
+        refuse_open(site, show_address(sockets))
         orchestrator.begin()
         is_up = True
-        names = (*settings.hosts, *([] if is_local else [host]))
-        shown = settings.url or f"http://{host}:{sockets[0].getsockname()[1]}"
-        print_lines([f"serving {site.name} on {shown}"])
-        flush_output()  # whoever started us through a pipe waits for this line
-        serve(site, orchestrator, sockets, hosts=Hosts(names), proxies=settings.proxies)
+        names = (*settings.hosts, *([] if site.is_local else [host]), *_named(settings.url))
+        shown = settings.url or show_address(sockets)
+        with tell_address(site.project.state_folder, shown):
+            print_lines([f"serving {site.name} on {shown}"])
+            flush_output()  # whoever started us through a pipe waits for this line
+            serve(site, orchestrator, sockets, hosts=Hosts(names), proxies=settings.proxies)
     finally:
         orchestrator.end()
         for listener in sockets:
             listener.close()
         site.close()
     return 0
+
+
+def _named(url: str | None) -> tuple[str, ...]:
+    """Return the host name in `server.url`: people come by it."""
+    host = urlsplit(url).hostname if url else None
+    return (host,) if host else ()
