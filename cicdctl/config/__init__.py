@@ -10,6 +10,7 @@ from cicdctl.config.settings import (
     OrchestratorSettings,
     ProjectSettings,
     Settings,
+    isolates,
 )
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "OrchestratorSettings",
     "ProjectSettings",
     "Settings",
+    "isolates",
     "read_config",
     "read_mapping",
     "read_named",

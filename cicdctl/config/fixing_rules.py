@@ -42,7 +42,7 @@ FIX = Table(
         Key(name="secret_stages", shape=STAGE_GLOBS, doc="Stages that keep their secrets while a fix is tested", default="[]", tighten="narrower"),
         Key(name="env_allow", shape=ENV_NAMES, doc="Variables a fixer inherits", default="[]", tighten="narrower"),
         Key(name="sandbox", shape=Choice(options=("off", "auto", "required")), doc="Sandbox of fixers and of their checks", default='"auto"', tighten="order"),
-        Key(name="isolation", shape=Choice(options=("worktree", "clone")), doc="`clone`: an own object store, hooks and configuration", default='"worktree"', tighten="order"),
+        Key(name="isolation", shape=Choice(options=("worktree", "clone")), doc="`clone`: each checkout of a fix is a repository of its own, with copies of one commit's objects and no way to yours", default='"worktree"', tighten="order"),
         Key(name="protected_paths", shape=GLOBS, doc="More files a fix may not change, beside tests, CI, lock files and manifests", default="[]", tighten="add"),
         Key(name="allow_paths", shape=GLOBS, doc="Files that are protected but may be changed here; shown in the proof", default="[]", tighten="narrower"),
         Key(name="max_files", shape=Whole(at_least=1, at_most=10**6), doc="Most files a fix may change", tighten="lower"),

@@ -276,3 +276,8 @@ class Config(Settings, frozen=True, kw_only=True):
     def pipeline(self, name: str) -> Pipeline | None:
         """Return the pipeline of that name, or None."""
         return next((pipeline for pipeline in self.pipelines if pipeline.name == name), None)
+
+
+def isolates(*layers: Settings) -> bool:
+    """Whether some layer wants each checkout of a fix to be a repository of its own; no other can take it back."""
+    return any(layer.fix.isolation == "clone" for layer in layers)

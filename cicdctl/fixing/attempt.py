@@ -211,7 +211,7 @@ def _worktree(work: Work) -> Iterator[tuple[Path, str]]:
     commit, tree = work.start_point()
     trust = "untrusted"  # whatever a model leaves in it meets no trusted run
     with work.project.open_pool(capacity=1) as pool:
-        slot = pool.acquire(commit, tree, trust=trust)
+        slot = pool.acquire(commit, tree, trust=trust, own=work.isolates)
         try:
             yield slot.path, commit
         except BaseException:

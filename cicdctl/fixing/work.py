@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import msgspec
 from msgspec.structs import replace
 
-from cicdctl.config import FixerSettings
+from cicdctl.config import Config, FixerSettings, isolates
 from cicdctl.errors import CicdError
 from cicdctl.fixing.bundle import make_redactor
 from cicdctl.fixing.checker import Checker
@@ -116,11 +116,20 @@ class Work:
         return [(one, answer_of(one, self.bundle, stage)) for one in ordered]
 
     @cached_property
+    def config(self) -> Config:
+        """The configuration of the base."""
+        return self.project.configuration.at(self.record.base_tree, text=self.summary.run.options.get("config_text"))
+
+    @property
+    def isolates(self) -> bool:
+        """Whether each checkout is a repository of its own (`fix.isolation`)."""
+        return isolates(self.project.settings, self.config)
+
+    @cached_property
     def scripts(self) -> frozenset[str]:
         """The files of the base that its stages start: they judge."""
         repository = self.project.repository
-        config = self.project.configuration.at(self.record.base_tree, text=self.summary.run.options.get("config_text"))
-        pipeline = config.pipeline(self.record.pipeline)
+        pipeline = self.config.pipeline(self.record.pipeline)
         commands = [command for stage in pipeline.stages for command in stage.run] if pipeline else []
         paths = (entry.path.decode("utf-8", "surrogateescape") for entry in repository.walk(self.record.base_tree))
         return started_scripts(commands, paths)

@@ -16,6 +16,7 @@ import msgspec
 
 from cicdctl.errors import GitError
 from cicdctl.git.folders import Trash, replace_file, wait_for_tick
+from cicdctl.git.own_repository import plain_config
 from cicdctl.git.repository import Repository
 from cicdctl.model import Value
 
@@ -115,11 +116,7 @@ class Mirror:
     def _create(self, repository: Repository) -> MirrorState:
         for folder in ("objects/pack", "objects/info", "refs/heads", "refs/tags", "worktrees"):
             (self.path / folder).mkdir(mode=0o755, parents=True, exist_ok=True)
-        sha256 = repository.object_format == "sha256"
-        config = f"[core]\n\trepositoryformatversion = {int(sha256)}\n\tfilemode = true\n\tbare = true\n"
-        config += "[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n[advice]\n\tdetachedHead = false\n"
-        if sha256:
-            config += "[extensions]\n\tobjectFormat = sha256\n"
+        config = plain_config(repository.object_format, is_bare=True)
         replace_file(self.path / "config", config.encode())
         ref = repository.head().ref or "refs/heads/main"
         replace_file(self.path / "HEAD", f"ref: {ref}\n".encode("utf-8", "surrogateescape"))

@@ -17,9 +17,10 @@ from cicdctl.git.conversion import checkout_by_git, find_conversions, may_matter
 from cicdctl.git.folders import FOLDER_MODE, Trash, wait_for_tick
 from cicdctl.git.mirror import Mirror
 from cicdctl.git.mirrors import Mirrors
+from cicdctl.git.own_repository import write_own_repository
 from cicdctl.git.repository import Repository
 from cicdctl.git.scan import restore, scan
-from cicdctl.git.slot import BUSY, CLEAN, DIRTY, RECORD_VERSION, Record, Slot, SlotHome, list_homes, take_lock
+from cicdctl.git.slot import BUSY, CLEAN, DIRTY, RECORD_VERSION, Record, Slot, SlotHome, boot_id, list_homes, take_lock
 from cicdctl.git.worktree_index import WorktreeIndex, build_index
 
 __all__ = ["Slot", "WorktreePool"]
@@ -45,7 +46,7 @@ class WorktreePool:
         self._repository = repository
         self._idle: list[Repository] = []
         self._mirrors = Mirrors(self.folder, lock_folder, self.trash, self._discard)
-        self._boot = _boot_id()
+        self._boot = boot_id()
         for name in ("worktrees", "slots", "trash"):
             (self.folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
         lock_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -68,15 +69,20 @@ class WorktreePool:
         """Give the mirror that slots of this trust level belong to."""
         return self._mirrors.get(trust)
 
-    def acquire(self, commit: str, tree: str, *, trust: str = "trusted", sticky: str | None = None) -> Slot:
+    def acquire(
+        self, commit: str, tree: str, *, trust: str = "trusted", sticky: str | None = None, own: bool = False
+    ) -> Slot:
         """Hand out a clean worktree of `commit`; never waits for another stage.
 
         Prefers a slot that is at the commit, then one to move, then one to restore, then a new one. With
-        `sticky` untracked files of the same name's last use are still there. Raises GitError.
+        `sticky` untracked files of the same name's last use are still there. With `own` it is always a new one, whose
+        `.git` is a repository of its own: see `own_repository`. Raises GitError.
         """
-        wanted = Record(version=RECORD_VERSION, commit=commit, tree=tree, trust=trust, sticky=sticky, boot=self._boot)
+        wanted = Record(
+            version=RECORD_VERSION, commit=commit, tree=tree, trust=trust, sticky=sticky, boot=self._boot, own=own
+        )
         try:
-            return self._reuse(wanted) or self._create(wanted)
+            return (None if own else self._reuse(wanted)) or self._create(wanted)
         except OSError as error:
             raise GitError(f"cannot prepare a worktree in '{self.folder}': {error.strerror}") from error
 
@@ -142,7 +148,7 @@ class WorktreePool:
 
     def _fits(self, record: Record, wanted: Record) -> bool:
         same = (record.trust, record.sticky, record.boot) == (wanted.trust, wanted.sticky, wanted.boot)
-        return same and not record.converted
+        return same and not record.serves_once
 
     def _prepare(self, home: SlotHome, wanted: Record, lock: int) -> Slot | None:
         """Make a locked slot ready; None when it had to be thrown away, does not fit or is another's meanwhile."""
@@ -202,7 +208,8 @@ class WorktreePool:
         try:
             home.notes.mkdir(mode=0o700)
             home.write(DIRTY, wanted, None)
-            self._sync(wanted, home, is_new=True)
+            if not wanted.own:
+                self._sync(wanted, home, is_new=True)
             home.worktree.mkdir(mode=FOLDER_MODE)
             home.worktree.chmod(FOLDER_MODE)
             slot = self._fill(home, wanted, lock)
@@ -214,17 +221,18 @@ class WorktreePool:
         return slot
 
     def _fill(self, home: SlotHome, wanted: Record, lock: int) -> Slot:
-        admin = self._admin(home, wanted)
         with self._reader() as repository:
             content = read_content(repository, wanted.tree)
             found = find_conversions(repository, content.rows)
             wanted = replace(wanted, warning=found.warning)
+            if wanted.own:
+                write_own_repository(repository, home.worktree / ".git", wanted.commit, content)
             if found.conversion is not None:
                 return self._fill_by_git(repository, home, wanted, found.conversion, lock)
             plain = not may_matter(repository, content.rows)
             written = write_content(repository, content, home.worktree)
         self._settle(written)
-        admin.write(wanted.commit, written.new_index.data, self.trash)
+        self._write_admin(home, wanted, written.new_index.data)
         record = home.write(BUSY, replace(wanted, plain=plain), written.new_index)
         return Slot(self, home, record, written.new_index, lock)
 
@@ -232,14 +240,22 @@ class WorktreePool:
         self, repository: Repository, home: SlotHome, wanted: Record, conversion: tuple[bytes, str], lock: int
     ) -> Slot:
         size = len(wanted.tree) // 2
-        admin = self._admin(home, wanted)
-        admin.write(wanted.commit, build_index((), {}, size).data, self.trash)
+        path = self._write_admin(home, wanted, build_index((), {}, size).data) / "index"
         checkout_by_git(repository, home.worktree, conversion)
-        index = WorktreeIndex((admin.path / "index").read_bytes(), size)
-        wait_for_tick(self.folder, (admin.path / "index").lstat().st_ctime_ns)
+        index = WorktreeIndex(path.read_bytes(), size)
+        wait_for_tick(self.folder, path.lstat().st_ctime_ns)
         # Never moved nor restored: only git knows what these files must look like.
         record = home.write(BUSY, replace(wanted, converted=True), index)
         return Slot(self, home, record, index, lock)
+
+    def _write_admin(self, home: SlotHome, record: Record, index: bytes) -> Path:
+        """Make a new slot what git takes for a worktree; return the folder in which git keeps its index."""
+        if record.own:
+            (home.worktree / ".git" / "index").write_bytes(index)
+            return home.worktree / ".git"
+        admin = self._admin(home, record)
+        admin.write(record.commit, index, self.trash)
+        return admin.path
 
     # Ways back
 
@@ -247,7 +263,7 @@ class WorktreePool:
         """Restore or discard a slot whose lock the caller holds; for `Slot.release` only."""
         home, record = slot.home, slot.record
         try:
-            if not reusable or record.converted:
+            if not reusable or record.serves_once:
                 self._discard(home, record.trust)
                 return
             try:
@@ -255,7 +271,8 @@ class WorktreePool:
             except (OSError, GitError):
                 self._discard(home, record.trust)
         finally:
-            self._mirrors.check(record.trust, home)
+            if not record.own:
+                self._mirrors.check(record.trust, home)
             self.trash.start()
 
     def _give_back(self, slot: Slot) -> None:
@@ -288,7 +305,7 @@ class WorktreePool:
         return written.new_index
 
     def _repair(self, home: SlotHome, record: Record | None) -> None:
-        if record is None or record.boot != self._boot or record.converted:
+        if record is None or record.boot != self._boot or record.serves_once:
             self._discard(home, record.trust if record else None)
             return
         try:
@@ -375,10 +392,3 @@ class WorktreePool:
                     if not home.notes.is_dir():
                         self._discard(home, None)
                     os.close(lock)
-
-
-def _boot_id() -> str:
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
-    except OSError:
-        return ""

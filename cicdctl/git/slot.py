@@ -20,7 +20,7 @@ from cicdctl.model import Value
 if TYPE_CHECKING:
     from cicdctl.git.pool import WorktreePool
 
-RECORD_VERSION = 2
+RECORD_VERSION = 3
 # One word of eight bytes at the start of a record, changed in place by one write.
 CLEAN, BUSY, DIRTY = b"clean  \n", b"busy   \n", b"dirty  \n"
 
@@ -28,7 +28,8 @@ CLEAN, BUSY, DIRTY = b"clean  \n", b"busy   \n", b"dirty  \n"
 class Record(Value, frozen=True, kw_only=True):
     """What a slot holds, kept outside it. `sticky` names the stage whose untracked files stay in it.
 
-    `boot` is the boot id of the machine: after a crash of the machine nothing on the disk is believed.
+    `boot` is the boot id of the machine: after a crash of the machine nothing on the disk is believed. `own`: its
+    `.git` is a repository of its own, and no mirror knows it.
     """
 
     version: int
@@ -40,7 +41,13 @@ class Record(Value, frozen=True, kw_only=True):
     plain: bool = False  # no attribute file could convert or filter anything
     warning: str = ""  # what people have to know about this checkout
     converted: bool = False  # written by git
+    own: bool = False
     checksum: str = ""  # the end of the index this record belongs to
+
+    @property
+    def serves_once(self) -> bool:
+        """Whether it is thrown away after use, and never moved nor restored."""
+        return self.converted or self.own
 
 
 class SlotHome:
@@ -127,6 +134,14 @@ def take_lock(path: Path, *, blocking: bool) -> int | None:
         os.close(file)
 
 
+def boot_id() -> str:
+    """Return what differs each time the machine was started; "" where nobody says."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    except OSError:
+        return ""
+
+
 class Slot:
     """A worktree somebody works in. `path` is valid until `release`; use it from one thread at a time."""
 
@@ -135,7 +150,6 @@ class Slot:
         self.home = home
         self.record = record
         self.index = index
-        self.admin = Admin(pool.mirror(record.trust).path, home.id, home.worktree)
         self._pool = pool
         self._lock: int | None = lock
 
@@ -151,13 +165,15 @@ class Slot:
 
     @property
     def admin_folders(self) -> tuple[Path, ...]:
-        """What git inside the slot must be able to write."""
-        return (self.admin.path,)
+        """What git inside the slot must be able to write, outside of it."""
+        if self.record.own:
+            return ()
+        return (Admin(self._pool.mirror(self.record.trust).path, self.home.id, self.home.worktree).path,)
 
     @property
     def shared_folders(self) -> tuple[Path, ...]:
-        """What git inside the slot must be able to read: the mirror."""
-        return (self._pool.mirror(self.record.trust).path,)
+        """What git inside the slot must be able to read, outside of it: the mirror."""
+        return () if self.record.own else (self._pool.mirror(self.record.trust).path,)
 
     def changed(self) -> tuple[bytes, ...]:
         """Scan: paths that differ from the commit, untracked folders as one. Raises GitError."""

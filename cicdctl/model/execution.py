@@ -17,7 +17,8 @@ class StageRequest(Value, frozen=True, kw_only=True):
     `env` is complete but for `secrets`, whose values are apart so that they can be masked and never
     logged. `commands` are those after `uses` was resolved. `restore` lists what its needs left, in the order
     in which it is laid down. `cache_keys` are those of the stage's dependency caches, in their order; they are
-    read, and also written when `saves_caches`.
+    read, and also written when `saves_caches`. `own_repository`: the checkout's `.git`, if any, must lead to nobody
+    else's objects, refs, hooks or configuration.
     """
 
     run: int
@@ -33,6 +34,7 @@ class StageRequest(Value, frozen=True, kw_only=True):
     key: str | None = None
     first_attempt: int = 1
     saves_caches: bool = True
+    own_repository: bool = False
 
 
 class LostArtifacts(Exception):

@@ -230,6 +230,7 @@ class Runner:
             key=identity.key,
             first_attempt=self._attempts.get(planned.id, 0) + 1,
             saves_caches=self._run.trigger is not TriggerKind.FIX,
+            own_repository=self._prepared.isolates,
         )
         executor = self._open_executor()
         if self._run.state is RunState.STARTING:

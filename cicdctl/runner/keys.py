@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 
-from cicdctl.model import PlannedStage, StageResult, Value
+from cicdctl.model import PlannedStage, Stage, StageResult, Value
 from cicdctl.planning import KeyParts, named_variables, stage_key, stage_texts
 from cicdctl.project import Project
 from cicdctl.runner.fingerprints import Fingerprints
@@ -64,13 +64,18 @@ class KeyMaker:
                     for command in (*resolved.fingerprint, *stage.fingerprint)
                 },
                 secrets={name: self._digest(self._secrets[name]) for name in stage.secrets if name in self._secrets},
-                sandbox=stage.sandbox if stage.network else f"{stage.sandbox}, no network",
+                sandbox=self._confinement(stage),
                 variables=named_variables(texts, variables),
                 commit=run.commit if stage.history else None,
                 trust=run.trust.value,
             )
         )
         return Identity(key=key, components=components, commands=resolved.run, env={**variables, **declared})
+
+    def _confinement(self, stage: Stage) -> str:
+        words = stage.sandbox if stage.network else f"{stage.sandbox}, no network"
+        # In a repository of its own there is no history to read.
+        return f"{words}, no history" if stage.history and self._prepared.isolates else words
 
     def interrupt(self, reason: str) -> None:
         """Ask no tool any more, and end the one that is being asked; for a signal handler."""

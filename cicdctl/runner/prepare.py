@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
-from cicdctl.config import Config, FixSettings, OrchestratorSettings, Settings
+from cicdctl.config import Config, FixSettings, OrchestratorSettings, Settings, isolates
 from cicdctl.errors import ConfigError, UsageError
 from cicdctl.git import Commit, Repository, compile_globs
 from cicdctl.kinds import StageCommands
@@ -48,6 +48,11 @@ class Prepared(Value, frozen=True, kw_only=True):
     request: RunRequest
     settings: Settings
     commands: Mapping[str, StageCommands] = {}
+
+    @property
+    def isolates(self) -> bool:
+        """Whether each stage gets a repository of its own: the run is a fix's, and some layer wants it."""
+        return self.run.trigger is TriggerKind.FIX and isolates(self.settings, self.config)
 
 
 def prepare(project: Project, request: RunRequest, *, as_run: Run | None = None) -> Prepared:

@@ -64,7 +64,7 @@ def open_shell(
         key=identity.key,
         first_attempt=last.attempts[-1].number if last and last.attempts else 1,
     )
-    slot = project.open_pool(capacity=4).acquire(run.commit, run.tree, trust=run.trust.value)
+    slot = project.open_pool(capacity=4).acquire(run.commit, run.tree, trust=run.trust.value, own=prepared.isolates)
     try:
         if restore:
             project.blobs.restore(restore, slot.path)

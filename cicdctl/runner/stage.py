@@ -87,7 +87,9 @@ def _try(
 def _workplace(bench: Bench, request: StageRequest, number: int) -> Iterator[Workplace]:
     """Lay out a worktree with all that the stage may find, and clean up behind it."""
     sticky = request.planned.id if request.planned.stage.workspace == "incremental" else None
-    slot = bench.pool.acquire(request.commit, request.tree, trust=request.trust.value, sticky=sticky)
+    slot = bench.pool.acquire(
+        request.commit, request.tree, trust=request.trust.value, sticky=sticky, own=request.own_repository
+    )
     place = None
     try:
         reach("worktree-acquired")
