@@ -20,6 +20,7 @@ from cicdctl.kinds import (
     ExecutorKind,
     FixerKind,
     Kind,
+    MatcherKind,
     MonitorKind,
     NotifierKind,
     ResultCacheKind,
@@ -73,6 +74,19 @@ def cicdctl_fixers() -> Iterable[FixerKind]:
     """Provide fixers, selected by `[fixers.NAME]`.
 
     Asked when a failure is to be fixed. What a fixer proposes is guarded and verified; it never commits.
+    """
+    raise NotImplementedError
+
+
+def cicdctl_matchers() -> Iterable[MatcherKind]:
+    """Provide readers of what a tool writes into a log: what it complained about, and where.
+
+    Asked when a failure is looked into for the first time in a process, by `cicdctl fix` and what belongs to it.
+    A matcher is called, in the thread that looks, for each log that holds one of its marks: after those that know a
+    whole test run, before those that know any line with a place in it, and never for a line of a complaint that is
+    read already. What it yields is redacted as all else, shown, counted in the signature, and given to fixers.
+    One that raises, yields anything else or takes longer than 10 s is reported and yields nothing for that log; the
+    others go on. After 5 failures in a row, or one hang, its plugin is switched off.
     """
     raise NotImplementedError
 
@@ -164,6 +178,7 @@ ASKED: Mapping[str, type[Kind]] = {
     "cicdctl_monitors": MonitorKind,
     "cicdctl_stages": StageKind,
     "cicdctl_fixers": FixerKind,
+    "cicdctl_matchers": MatcherKind,
     "cicdctl_notifiers": NotifierKind,
     "cicdctl_state_stores": StateStoreKind,
     "cicdctl_result_caches": ResultCacheKind,

@@ -1,4 +1,4 @@
-"""What plugins provide: named kinds of stages, monitors, fixers, notifiers, stores, executors, caches and commands."""
+"""What plugins provide: named kinds of stages, monitors, fixers, matchers, notifiers, stores, executors and more."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 
 from cicdctl.errors import ConfigError
 from cicdctl.model import Artifact, Executor
-from cicdctl.model.fixing import Applicability, FailureBundle, FixRequest, FixResult
+from cicdctl.model.fixing import Applicability, Diagnostic, FailureBundle, FixRequest, FixResult
 from cicdctl.model.values import Value
 from cicdctl.near_words import near_word
 
@@ -150,6 +150,18 @@ class FixerKind(Kind, frozen=True, kw_only=True):
     """A kind for `[fixers.NAME]`; `open(options)` gives the fixer, once per fix."""
 
     open: Callable[[Any], Fixer]
+
+
+class MatcherKind(Kind, frozen=True, kw_only=True):
+    """A reader of what one tool writes, for logs that hold one of its `marks`; nothing selects it, it has no options.
+
+    `find(lines)` is pure: it gets the lines of a log, clean and at most 2,000 characters long, and yields one
+    `Diagnostic` for each complaint, with `log_span` its first and last line, which count from 1. At most 2,000 of
+    them are taken. The matcher of an installed plugin, or of a file, is called in a process of its own.
+    """
+
+    marks: tuple[str, ...]
+    find: Callable[[Sequence[str]], Iterable[Diagnostic]]
 
 
 class Blobs(Protocol):

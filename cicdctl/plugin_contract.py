@@ -11,7 +11,7 @@ import msgspec
 from cicdctl import hookspecs
 from cicdctl.errors import CicdError, PluginError
 from cicdctl.hookspecs import ANNOUNCED, ASKED, PREFIX
-from cicdctl.kinds import Kind
+from cicdctl.kinds import Kind, MatcherKind
 from cicdctl.near_words import near_word
 
 if TYPE_CHECKING:
@@ -58,9 +58,15 @@ def check_kind(kind: object, wanted: type[Kind]) -> None:
         raise ValueError(f"{kind.name!r:.80} is no name: letters, digits, dot, dash and underscore")
     if not isinstance(kind.options_type, type) or not issubclass(kind.options_type, msgspec.Struct):
         raise TypeError(f'the options_type of "{kind.name}" is no Value')
-    for field in ("resolve", "open", "load"):
+    for field in ("resolve", "open", "load", "find"):
         if not callable(getattr(kind, field, check_kind)):
             raise TypeError(f'"{field}" of "{kind.name}" cannot be called')
+    if isinstance(kind, MatcherKind) and not _are_words(kind.marks):
+        raise ValueError(f'the marks of "{kind.name}" are {kind.marks!r:.200}: a tuple of texts, at least one')
+
+
+def _are_words(marks: object) -> bool:
+    return isinstance(marks, tuple) and bool(marks) and all(isinstance(mark, str) and mark for mark in marks)
 
 
 def new_pluggy(plugins: Iterable[tuple[str, object]]) -> pluggy.PluginManager:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -27,7 +27,7 @@ MAX_FAILURES_IN_A_ROW = 5
 
 
 class PluginFailure(Value, frozen=True, kw_only=True):
-    """A plugin that failed in an announced hook. `switched_off`: it is not called again in this process."""
+    """A plugin that failed in an announced hook, or whose matcher did. `switched_off`: for the rest of this process."""
 
     plugin: str
     hook: str
@@ -41,14 +41,27 @@ class PluginFailure(Value, frozen=True, kw_only=True):
         return f'plugin "{self.plugin}": {self.hook}: {self.text}{end}'
 
 
+class Provided(NamedTuple):
+    """A kind and who provides it. `source` is the plugin's file, or True for an installed one; another process can
+    load it from there. `call(function, …)` calls what belongs to the plugin as its hooks are called here."""
+
+    kind: Kind
+    plugin: str
+    source: Path | bool
+    call: Callable[..., Any]
+
+
 class _Plugin:
     """A registered plugin and how it has behaved."""
 
-    def __init__(self, name: str, thing: object, thread: PluginThread | None, origin: str) -> None:
+    def __init__(
+        self, name: str, thing: object, thread: PluginThread | None, origin: str, source: Path | bool = False
+    ) -> None:
         self.name = name
         self.thing = thing
         self.thread = thread
         self.origin = origin
+        self.source = source
         self.is_off = False
         self.failures_in_a_row = 0
         self.hooks = find_hooks(name, thing)
@@ -98,18 +111,27 @@ class PluginManager:
         self._pluggy: pluggy.PluginManager | None = None
         self._answers: dict[str, dict[str, tuple[_Plugin, Kind]]] = {}
 
-    def register(self, thing: object, name: str, *, builtin: bool = True, origin: str = "built in") -> None:
+    def register(
+        self,
+        thing: object,
+        name: str,
+        *,
+        builtin: bool = True,
+        origin: str = "built in",
+        source: Path | bool = False,
+    ) -> None:
         """Take in a module or object as a plugin; a disabled name is passed over in silence.
 
-        Built-ins are called directly, all others in a thread of their own. Raises PluginError when the name is
-        taken, a hook is not marked, or one takes an argument that it has not.
+        Built-ins are called directly, all others in a thread of their own. `source` as in `Provided`. Raises
+        PluginError when the name is taken, a hook is not marked, or one takes an argument that it has not.
         """
         if name in self._disabled:
             return
         if name in self._plugins:
             known = self._plugins[name].origin
             raise PluginError(f'there are two plugins "{name}": {known}, and {origin}', hint="remove one of them")
-        self._plugins[name] = _Plugin(name, thing, None if builtin else _new_thread(name, self._limit_s), origin)
+        thread = None if builtin else _new_thread(name, self._limit_s)
+        self._plugins[name] = _Plugin(name, thing, thread, origin, source)
         self._forget()
         try:
             self._order("")  # lets pluggy check the arguments now
@@ -125,14 +147,14 @@ class PluginManager:
         for found in find_installed():
             if found.name not in self._disabled:
                 origin = f"{found.distribution} {found.version}"
-                self.register(import_installed(found), found.name, builtin=False, origin=origin)
+                self.register(import_installed(found), found.name, builtin=False, origin=origin, source=True)
 
     def load_file(self, path: Path) -> None:
         """Register a Python file. Its name is the file's stem. Only for paths of the trusted configuration."""
         from cicdctl.plugin_sources import import_file
 
         if path.stem not in self._disabled:
-            self.register(import_file(path), path.stem, builtin=False, origin=str(path))
+            self.register(import_file(path), path.stem, builtin=False, origin=str(path), source=path)
 
     def check(self) -> None:
         """Raise PluginError when a plugin implements a hook that does not exist, naming the near word."""
@@ -158,7 +180,8 @@ class PluginManager:
             try:
                 plugin.call(implementation.function, *(facts[name] for name in implementation.argument_names))
             except Exception as error:  # a plugin may raise anything; the run goes on
-                self._note_failure(plugin, hook, error)
+                hangs = isinstance(error, TimeoutError) and plugin.thread is not None and plugin.thread.hangs
+                self._note_failure(plugin, hook, error, hangs=hangs)
             else:
                 plugin.failures_in_a_row = 0
             if self._trace is not None:
@@ -170,6 +193,25 @@ class PluginManager:
         Raises PluginError naming the plugin that fails or whose answer is not what the hook promises.
         """
         return tuple(kind for _, kind in self._ask(hook).values())
+
+    def provided(self, hook: str) -> tuple[Provided, ...]:
+        """Return the same with who provides it, without those of plugins that are switched off. Raises as `ask`."""
+        return tuple(
+            Provided(kind, plugin.name, plugin.source, plugin.call)
+            for plugin, kind in self._ask(hook).values()
+            if not plugin.is_off
+        )
+
+    def note(self, name: str, hook: str, error: Exception | None) -> None:
+        """Remember how a plugin did when something it provides was used; a failure is told, and no more than that.
+
+        A TimeoutError is a hang.
+        """
+        plugin = self._plugins[name]
+        if error is None:
+            plugin.failures_in_a_row = 0
+        else:
+            self._note_failure(plugin, hook, error, hangs=isinstance(error, TimeoutError))
 
     def find(self, hook: str, name: str, *, where: str) -> Kind:
         """Return the kind with this name. Raises ConfigError at `where`, with the near word, when there is none."""
@@ -239,9 +281,8 @@ class PluginManager:
             self._answers[hook] = kinds
         return self._answers[hook]
 
-    def _note_failure(self, plugin: _Plugin, hook: str, error: Exception) -> None:
+    def _note_failure(self, plugin: _Plugin, hook: str, error: Exception, *, hangs: bool) -> None:
         plugin.failures_in_a_row += 1
-        hangs = isinstance(error, TimeoutError) and plugin.thread is not None and plugin.thread.hangs
         plugin.is_off = hangs or plugin.failures_in_a_row >= MAX_FAILURES_IN_A_ROW
         failure = PluginFailure(plugin=plugin.name, hook=hook, text=describe_error(error), switched_off=plugin.is_off)
         self.failures.append(failure)

@@ -14,6 +14,7 @@ from cicdctl.fixing.known_secrets import login_secrets, remote_secrets, secret_v
 from cicdctl.fixing.matchers.declared import decode_report
 from cicdctl.fixing.normal_text import HEAD_BYTES, TAIL_BYTES, cut_line
 from cicdctl.fixing.own_files import OwnFiles
+from cicdctl.fixing.plugin_matchers import plugin_matchers
 from cicdctl.fixing.redact import RedactionFailed, Redactor
 from cicdctl.model import Pipeline, Run, RunFilter, RunState, RunSummary, StageResult, TriggerKind, Verdict
 from cicdctl.model.fixing import FailureBundle
@@ -56,7 +57,10 @@ def find_failed(project: Project, number: int, stage: str | None) -> tuple[RunSu
 
 
 def capture_failure(project: Project, summary: RunSummary, result: StageResult) -> FailureBundle:
-    """Return what is known of a failed stage, with every secret taken out. Raises RedactionFailed, StoreError."""
+    """Return what is known of a failed stage, with every secret taken out.
+
+    Raises RedactionFailed, StoreError, and PluginError for a plugin that does not say which matchers it has.
+    """
     run = summary.run
     greens = list(_green_runs(project, run, result.stage))
     green = greens[0][0] if greens else None
@@ -76,7 +80,8 @@ def capture_failure(project: Project, summary: RunSummary, result: StageResult) 
         documents=tuple(_documents(project, result)),
         inventory=inventory_of(project, result),
     )
-    return capture(evidence, OwnFiles(entries, read), make_redactor(project, run))
+    matchers = plugin_matchers(project.plugins, project.environ)
+    return capture(evidence, OwnFiles(entries, read), make_redactor(project, run), matchers=matchers)
 
 
 def make_redactor(project: Project, run: Run) -> Redactor:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from cicdctl.fixing.diagnosis import diagnose
 from cicdctl.fixing.excerpt import make_excerpt
-from cicdctl.fixing.matchers import Found, find_diagnostics
+from cicdctl.fixing.matchers import Found, Matcher, find_diagnostics
 from cicdctl.fixing.normal_text import APART, cut_line, normal_lines, novel_lines, read_text
 from cicdctl.fixing.own_files import OwnFiles
 from cicdctl.fixing.redact import Redactor
@@ -44,15 +44,18 @@ class Evidence(Value, frozen=True, kw_only=True):
     inventory: TestInventory = TestInventory()
 
 
-def capture(evidence: Evidence, files: OwnFiles, redactor: Redactor) -> FailureBundle:
+def capture(
+    evidence: Evidence, files: OwnFiles, redactor: Redactor, *, matchers: Sequence[Matcher] = ()
+) -> FailureBundle:
     """Return what is known of the failure, every text redacted. Raises RedactionFailed: then nothing is known.
 
+    `matchers` are those of plugins.
     Only what is shown is looked through for secrets, not the whole log; but a secret that spans lines, or is cut
     where a long line is cut, is looked for where it still is whole.
     """
     run, result = evidence.run, evidence.result
     lines = clean_lines(evidence.log, redactor)
-    found = _with_reports(find_diagnostics(lines, documents=evidence.documents), result)
+    found = _with_reports(find_diagnostics(lines, documents=evidence.documents, matchers=matchers), result)
     found = replace(found, diagnostics=tuple(files.place(one) for one in found.diagnostics))
     greens = [normal_lines(read_text(green)) for green in evidence.greens]
     novel = novel_lines(lines, greens) if greens else None
@@ -169,6 +172,8 @@ def _redacted(one: Diagnostic, lines: Sequence[str], redactor: Redactor) -> Diag
     )
     return replace(
         one,
+        tool=hide(one.tool),
+        code=one.code and hide(one.code),
         message=hide(one.message),
         file=one.file and hide(one.file),
         test_id=one.test_id and hide(one.test_id),

@@ -15,7 +15,7 @@ import pytest
 
 from cicdctl.fixing.excerpt import make_excerpt
 from cicdctl.fixing.matchers import Found, find_diagnostics
-from cicdctl.fixing.matchers.find import _MATCHERS
+from cicdctl.fixing.matchers.find import _LINES, _RUNS
 from cicdctl.fixing.normal_text import normal_lines, read_text
 
 LOGS = Path(__file__).parent / "logs"
@@ -158,7 +158,7 @@ def test_hostile_lines_take_linear_time(name):
     """A line of 100 KB takes no matcher more than a moment, also where a line is not cut; the timeout is the judge."""
     line = HOSTILE[name]
     lines = normal_lines("\n".join([line, "Traceback (most recent call last):", line, "=== FAILURES ===", line]))
-    for _, find in _MATCHERS:
+    for _, find in (*_RUNS, *_LINES):
         list(find(lines))
     make_excerpt(lines, find_diagnostics(lines), novel=None)
 

@@ -11,6 +11,7 @@ from cicdctl.kinds import (
     ExecutorKind,
     FixerKind,
     Kind,
+    MatcherKind,
     MonitorKind,
     NotifierKind,
     ResultCacheKind,
@@ -38,6 +39,7 @@ PROVIDED = {
     "cicdctl_monitors": MonitorKind(name="poll", open=print),
     "cicdctl_stages": KIND,
     "cicdctl_fixers": FixerKind(name="ruff", open=print),
+    "cicdctl_matchers": MatcherKind(name="terraform", marks=("Error: ",), find=lambda lines: []),
     "cicdctl_notifiers": NotifierKind(name="slack", open=print),
     "cicdctl_state_stores": StateStoreKind(name="redis", open=print),
     "cicdctl_result_caches": ResultCacheKind(name="redis", open=print),
@@ -103,6 +105,22 @@ def test_a_bad_answer_is_an_error_that_names_the_plugin(make_manager, answer, pr
     with pytest.raises(PluginError) as caught:
         make_manager(wrong={"cicdctl_stages": cicdctl_stages}).ask("cicdctl_stages")
     assert str(caught.value).startswith(f'plugin "wrong": cicdctl_stages: {problem}')
+
+
+@pytest.mark.parametrize(
+    ("kind", "problem"),
+    [
+        (MatcherKind(name="a", marks=(), find=print), "ValueError: the marks of \"a\" are (): a tuple of texts"),
+        (MatcherKind(name="a", marks="Error", find=print), "ValueError: the marks of \"a\" are 'Error': a tuple"),
+        (MatcherKind(name="a", marks=("Error", ""), find=print), "ValueError: the marks of \"a\" are ('Error', '')"),
+        (MatcherKind(name="a", marks=("Error",), find=None), 'TypeError: "find" of "a" cannot be called'),
+        (KIND, "TypeError: answered StageKind"),
+    ],
+)
+def test_a_matcher_without_marks_or_function_is_refused(make_manager, kind, problem):
+    with pytest.raises(PluginError) as caught:
+        make_manager(wrong=providing(kind, hook="cicdctl_matchers")).provided("cicdctl_matchers")
+    assert str(caught.value).startswith(f'plugin "wrong": cicdctl_matchers: {problem}')
 
 
 def test_one_name_from_two_plugins_is_refused(make_manager):

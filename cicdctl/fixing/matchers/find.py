@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -30,8 +30,10 @@ MOST_DIAGNOSTICS = 200
 MOST_CHARS = 2000  # of a line that a matcher looks at
 MOST_DRAFTS = 2000  # of one matcher; a tool that says more says the same again
 
-# A matcher is asked only about a log that holds one of its marks. Those that know most of a line come first.
-_MATCHERS: tuple[tuple[tuple[str, ...], Callable[[Lines], Iterator[Draft]]], ...] = (
+# A matcher is asked only about a log that holds one of its marks.
+Matcher = tuple[tuple[str, ...], Callable[[Lines], Iterable[Draft]]]
+# Those that know a whole run of tests come first, then those of plugins, then those that know any line with a place.
+_RUNS: tuple[Matcher, ...] = (
     (lock_files.MARKS, lock_files.find),
     (pytest.MARKS, pytest.find),
     (unittest.MARKS, unittest.find),
@@ -39,6 +41,8 @@ _MATCHERS: tuple[tuple[tuple[str, ...], Callable[[Lines], Iterator[Draft]]], ...
     (go.MARKS, go.find),
     (rust.MARKS, rust.find),
     (jvm.MARKS, jvm.find),
+)
+_LINES: tuple[Matcher, ...] = (
     (linters.MARKS, linters.find),
     (formatters.MARKS, formatters.find),
     (compilers.MARKS, compilers.find),
@@ -55,17 +59,17 @@ class Found(Value, frozen=True, kw_only=True):
     counts: Mapping[str, int] = {}
 
 
-def find_diagnostics(lines: Sequence[str], *, documents: Iterable[Any] = ()) -> Found:
+def find_diagnostics(lines: Sequence[str], *, documents: Iterable[Any] = (), matchers: Sequence[Matcher] = ()) -> Found:
     """Return what tools complained about, over all that ran. Linear in the length of the log.
 
-    `documents` are JSON reports that the stage left as files.
+    `documents` are JSON reports that the stage left as files; `matchers` are those of plugins.
     """
     counts = TestCounts()
     reported = (draft for document in documents for draft in declared.of_document(document, counts))
     drafts = [*islice(reported, MOST_DRAFTS), *islice(declared.find(lines, counts), MOST_DRAFTS)]
     short = [line if len(line) <= MOST_CHARS else line[:MOST_CHARS] for line in lines]
     text = "\n".join(short)
-    for marks, find in _MATCHERS:
+    for marks, find in (*_RUNS, *matchers, *_LINES):
         if any(mark in text for mark in marks):
             drafts += _unknown(islice(find(short), MOST_DRAFTS), drafts)
     summaries = counts.read(short)
