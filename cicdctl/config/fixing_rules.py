@@ -86,7 +86,7 @@ CLAUDE_OPTIONS = (
     Key(name="retry", shape=RETRY, doc="What happens after a failed request", default="{}"),
     Key(name="api_key_env", shape=Text(check=check_variable), doc="Variable that holds the key", default='"ANTHROPIC_API_KEY"', outside=True),
     Key(name="base_url", shape=LINE, doc="Another address of the service", outside=True),
-    Key(name="tools", shape=LINE, doc="What it may do", default='"edit"', outside=True),
+    Key(name="tools", shape=Choice(options=("edit", "sandboxed-shell")), doc="What it may do; a shell only in bubblewrap without network", default='"edit"', outside=True),
     Key(name="max_cost_usd", shape=Number(above=None, at_most=10**6), doc="Dollars per fix", default="1.0", tighten="lower"),
     Key(name="daily_cost_usd", shape=Number(above=None, at_most=10**6), doc="Dollars per day", default="10.0", tighten="lower"),
     Key(name="max_turns", shape=Whole(at_least=1, at_most=1000), doc="Turns per attempt", default="30", tighten="lower"),

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from cicdctl.fixers import claude
 from cicdctl.fixers.command import kinds_for
 from cicdctl.hookspecs import hookimpl
 from cicdctl.kinds import FixerKind
 from cicdctl.project import Project
+
+if TYPE_CHECKING:
+    from cicdctl.fixers.claude.tools_shell import Shell
 
 
 class BuiltinFixers:
@@ -21,4 +25,9 @@ class BuiltinFixers:
     def cicdctl_fixers(self) -> Iterable[FixerKind]:
         """Provide the fixers of cicdctl itself."""
         project = self._project
-        return (*kinds_for(project), claude.kind_in(project.environ, lambda: project.state_folder))
+        return (*kinds_for(project), claude.kind_in(project.environ, lambda: project.state_folder, self._open_shell))
+
+    def _open_shell(self) -> Shell:
+        from cicdctl.fixers.claude.tools_shell import Shell
+
+        return Shell(self._project)

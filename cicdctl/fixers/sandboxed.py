@@ -11,7 +11,17 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from cicdctl.errors import CicdError
-from cicdctl.process import Control, ProcessSpec, Sandbox, build_environment, choose_sandbox, probe_sandbox, run_process
+from cicdctl.process import (
+    Control,
+    Exit,
+    Limits,
+    ProcessSpec,
+    Sandbox,
+    build_environment,
+    choose_sandbox,
+    probe_sandbox,
+    run_process,
+)
 from cicdctl.process.environment import find_homes, holds_home, toolchain_folders
 from cicdctl.project import Project
 
@@ -21,7 +31,10 @@ GRACE_S = 1.0
 
 
 class Shop:
-    """Where the commands of one attempt run, with a home of their own. Raises CicdError without a sandbox it needs."""
+    """Where the commands of one attempt run, with a home of their own. Raises CicdError without a sandbox it needs.
+
+    `is_strict`: bubblewrap without network and nothing of our environment, whatever `fix` says; else SandboxError.
+    """
 
     def __init__(
         self,
@@ -32,13 +45,17 @@ class Shop:
         network: bool,
         deadline: float,
         cancelled: Callable[[], bool],
+        is_strict: bool = False,
     ) -> None:
         self._project = project
         self._worktree = worktree
         self._deadline = deadline
         self._cancelled = cancelled
-        self._env = build_environment(project.environ, home=home, tmp=home, allow=project.settings.fix.env_allow)
-        self._sandbox = _sandbox(project, (worktree, home), network=network)
+        allow = () if is_strict else project.settings.fix.env_allow
+        self._env = build_environment(project.environ, home=home, tmp=home, allow=allow)
+        self._sandbox = _sandbox(project, (worktree, home), network=network, is_strict=is_strict)
+        ceiling = project.settings.orchestrator.resources
+        self._limits = Limits(memory_bytes=ceiling.max_memory_bytes, cpus=ceiling.max_cpu_cores)
 
     def run(self, commands: Sequence[str], *, limit_s: float) -> tuple[int, str]:
         """Run shell commands one after another, also after one that fails, and end whatever they leave running.
@@ -53,18 +70,8 @@ class Shop:
                 left_s = end - time.monotonic()
                 if left_s <= 0 or control.reason is not None:
                     raise CicdError(control.reason or f"it was not done within {limit_s:.0f} s")
-                ended = run_process(
-                    ProcessSpec(
-                        argv=("sh", "-c", command),
-                        cwd=self._worktree,
-                        env=self._env,
-                        mark=f"{self._project.repository.id}/fix",
-                        timeout_s=left_s,
-                        grace_s=GRACE_S,
-                        sandbox=self._sandbox,
-                    ),
-                    lambda chunk: output.extend(chunk[: max(0, MOST_OUTPUT - len(output))]),
-                    control,
+                ended = self._run(
+                    command, left_s, lambda chunk: output.extend(chunk[: max(0, MOST_OUTPUT - len(output))]), control
                 )
                 if ended.reason != "exited":
                     raise CicdError(ended.detail or ended.reason)
@@ -73,21 +80,55 @@ class Shop:
                 status = status or ended.exit_code
         return status, output.decode("utf-8", "replace")
 
+    def attempt(self, command: str, *, limit_s: float, take: Callable[[bytes], object]) -> Exit:
+        """Run one shell command, and end whatever it leaves running; `take` gets its output. Says how it ended."""
+        control = Control()
+        left_s = max(0.0, min(limit_s, self._deadline - time.monotonic()))
+        with _cancelling(control, self._cancelled):
+            return self._run(command, left_s, take, control)
+
+    def _run(self, command: str, limit_s: float, take: Callable[[bytes], object], control: Control) -> Exit:
+        spec = ProcessSpec(
+            argv=("sh", "-c", command),
+            cwd=self._worktree,
+            env=self._env,
+            mark=f"{self._project.repository.id}/fix",
+            timeout_s=limit_s,
+            grace_s=GRACE_S,
+            limits=self._limits,
+            sandbox=self._sandbox,
+        )
+        return run_process(spec, take, control)
+
 
 @contextmanager
 def open_shop(
-    project: Project, worktree: Path, *, network: bool, deadline: float, cancelled: Callable[[], bool]
+    project: Project,
+    worktree: Path,
+    *,
+    network: bool,
+    deadline: float,
+    cancelled: Callable[[], bool],
+    is_strict: bool = False,
 ) -> Iterator[Shop]:
     """Lend a shop; its home is removed at the end."""
     scratch = project.cache_folder / "scratch"
     scratch.mkdir(mode=0o700, exist_ok=True)
     with TemporaryDirectory(prefix="fix-", dir=scratch, ignore_cleanup_errors=True) as home:
-        yield Shop(project, worktree, Path(home), network=network, deadline=deadline, cancelled=cancelled)
+        yield Shop(
+            project,
+            worktree,
+            Path(home),
+            network=network,
+            deadline=deadline,
+            cancelled=cancelled,
+            is_strict=is_strict,
+        )
 
 
-def _sandbox(project: Project, writable: tuple[Path, ...], *, network: bool) -> Sandbox | None:
+def _sandbox(project: Project, writable: tuple[Path, ...], *, network: bool, is_strict: bool) -> Sandbox | None:
     """The best there is, as `fix.sandbox` says; only bubblewrap takes the network away. Raises SandboxError."""
-    setting, support = project.settings.fix.sandbox, probe_sandbox()
+    setting, support = "required" if is_strict else project.settings.fix.sandbox, probe_sandbox()
     if setting == "off" or (setting == "auto" and support.level == "none"):
         return None
     return choose_sandbox(

@@ -120,6 +120,19 @@ def clean_lines(raw: bytes, redactor: Redactor) -> list[str]:
     return lines
 
 
+def distil(output: bytes, redactor: Redactor, *, limit: int) -> str:
+    """Return what a program wrote, clean and redacted: all of it, or what explains a failure within `limit` characters.
+
+    Raises RedactionFailed.
+    """
+    lines = clean_lines(output, redactor)
+    if sum(map(len, lines)) + len(lines) <= limit:
+        return redactor.text("\n".join(lines))
+    found = find_diagnostics(lines)
+    excerpt, _ = make_excerpt(lines, found, novel=None, show=lambda line: _short(line, redactor), limit=limit)
+    return redactor.text(excerpt)
+
+
 def _last(lines: Sequence[str], count: int) -> list[str]:
     """Return the last lines that are not empty."""
     return list(islice((line for line in reversed(lines) if line.strip()), count))[::-1]

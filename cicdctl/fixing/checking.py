@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from cicdctl.errors import CicdError
 from cicdctl.fixing.bundle import capture_failure, read_log
 from cicdctl.fixing.candidate import build_candidate
+from cicdctl.fixing.capture import distil
 from cicdctl.fixing.paths import PathRules
 from cicdctl.fixing.work import OpenFixer, Work, stage_of
 from cicdctl.model import Verdict
@@ -52,6 +53,7 @@ class Desk:
             settle=self.settle,
             log=self._log,
             redact=work.redactor.text,
+            distil=lambda output: distil(output, work.redactor, limit=CHECK_HEAD_CHARS + CHECK_TAIL_CHARS),
             allowed_paths=settings.paths,
             feedback=feedback,
             previous=previous,

@@ -168,6 +168,7 @@ class FixRequest(Value, frozen=True, kw_only=True):
     `cancelled()` is true when the attempt should end. `may_write(path)` raises EditRefused for a path, relative to
     the worktree, that guards protect. `reserve(usd)` books the most the next call can cost, and is false when it
     may not be made; `settle(reserved, usage)` says what it was. `log(stage)` is the redacted log of a stage, or None.
+    `distil(output)` makes of a program's output what `check` makes of a log.
     """
 
     bundle: FailureBundle
@@ -184,6 +185,7 @@ class FixRequest(Value, frozen=True, kw_only=True):
     settle: Callable[[float, FixUsage], None]
     log: Callable[[str], str | None]
     redact: Callable[[str], str]
+    distil: Callable[[bytes], str] | None = None  # the engine always gives it
     allowed_paths: tuple[str, ...] = ()
     feedback: str | None = None
     previous: tuple[PreviousAttempt, ...] = ()

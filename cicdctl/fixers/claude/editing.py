@@ -68,6 +68,19 @@ class Edits:
         self._write(path, None, content.encode("utf-8"))
         return f"created, {len(content.splitlines())} lines"
 
+    def take_over(self, path: str, data: bytes) -> None:
+        """Replace a file by what a command made of it. Raises ToolError."""
+        before = read_bytes(self._worktree, path)
+        try:
+            old, new = before.decode("utf-8"), data.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise ToolError("it is not UTF-8 text") from error
+        if "\0" in old:
+            raise ToolError("it is no text")
+        self._check(path, "", new)
+        _check_syntax(path, old, new)
+        self._write(path, before, data)
+
     def changed(self) -> tuple[str, ...]:
         """Return every path that was written."""
         return tuple(sorted(self._before))

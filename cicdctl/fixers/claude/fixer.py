@@ -15,8 +15,10 @@ from cicdctl.model.fixing import Applicability, FailureBundle, FixRequest, FixRe
 
 if TYPE_CHECKING:
     from cicdctl.fixers.claude.loop import Session
+    from cicdctl.fixers.claude.tools_shell import Shell
 
 NAME = "claude"
+SANDBOXED_SHELL = "sandboxed-shell"
 VERSION = "1"
 _NEVER = {
     "infra": "the infrastructure failed, not the code",
@@ -26,10 +28,19 @@ _NEVER = {
 }
 
 
-def kind_in(environ: Mapping[str, str], state_folder: Callable[[], Path] | None = None) -> FixerKind:
-    """Return the kind for a project: its environment has the key, its state folder may have other prices."""
+def kind_in(
+    environ: Mapping[str, str],
+    state_folder: Callable[[], Path] | None = None,
+    open_shell: Callable[[], Shell] | None = None,
+) -> FixerKind:
+    """Return the kind for a project: its environment has the key, its state folder may have other prices.
+
+    `open_shell` gives the shell of an attempt, where `tools` asks for one.
+    """
     return FixerKind(
-        name=NAME, options_type=ClaudeOptions, open=lambda options: ClaudeFixer(options, environ, state_folder)
+        name=NAME,
+        options_type=ClaudeOptions,
+        open=lambda options: ClaudeFixer(options, environ, state_folder, open_shell=open_shell),
     )
 
 
@@ -48,15 +59,25 @@ class ClaudeFixer:
         state_folder: Callable[[], Path] | None = None,
         *,
         sleep: Callable[[float], None] = time.sleep,
+        open_shell: Callable[[], Shell] | None = None,
     ) -> None:
         self._options = options
         self._state_folder = state_folder
         self._sleep = sleep
         self._session: Session | None = None
         self._endpoint = find_endpoint(options, environ)
-        self.problem = self._endpoint if isinstance(self._endpoint, str) else None
-        if options.tools != "edit":
-            self.problem = f'tools = "{options.tools}" is not provided; there is "edit"'
+        self._open_shell = open_shell if options.tools == SANDBOXED_SHELL else None
+        self.problem = self._endpoint if isinstance(self._endpoint, str) else self._why_no_tools()
+
+    def _why_no_tools(self) -> str | None:
+        tools = self._options.tools
+        if tools == "edit":
+            return None
+        if tools != SANDBOXED_SHELL or self._open_shell is None:
+            return f'tools = "{tools}" is not provided; there are "edit" and "{SANDBOXED_SHELL}"'
+        from cicdctl.fixers.claude.tools_shell import why_no_shell
+
+        return why_no_shell()
 
     def can_fix(self, bundle: FailureBundle) -> Applicability:
         """See `Fixer.can_fix`."""
@@ -97,5 +118,5 @@ class ClaudeFixer:
             if request.feedback and before is not None and before.request.worktree == request.worktree:
                 return before.go_on(request, client, version)
             models = load_models(self._state_folder() if self._state_folder else None)
-            self._session = Session(self._options, models, endpoint, request, self._sleep)
+            self._session = Session(self._options, models, endpoint, request, self._sleep, self._open_shell)
             return self._session.run(client, version)

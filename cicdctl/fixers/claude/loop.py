@@ -27,6 +27,10 @@ from cicdctl.model.fixing import FixRequest, FixResult, FixStatus, FixUsage
 if TYPE_CHECKING:
     from anthropic import Anthropic
 
+    from cicdctl.fixers.claude.tools_shell import Shell
+
+    OpenShell = Callable[[], Shell]
+
 MOST_NUDGES = 2
 MOST_EQUAL = 3
 ELIDE_ABOVE = 0.6
@@ -42,8 +46,10 @@ class Session:
         endpoint: Endpoint,
         request: FixRequest,
         sleep: Callable[[float], None],
+        open_shell: OpenShell | None = None,
     ) -> None:
         self.request = request
+        self._open_shell = open_shell
         self._options = options
         self._models = models
         self._endpoint = host_of(endpoint)
@@ -55,7 +61,7 @@ class Session:
         self._share = 1.0
         self._used = FixUsage()
         self._nudges = 0
-        self._tools = Toolbox(request, marker=self._marker)
+        self._tools = self._open_tools()
         self._talk: Conversation | None = None
         self._transcript = Transcript(wanted=options.transcript == "redacted", redact=request.redact)
 
@@ -80,7 +86,7 @@ class Session:
             usage=replace(self._used, checks=self._tools.checks),
             transcript=self._transcript.lines,
             prompt_sha256=prompt_sha256(),
-            tool_versions={"anthropic": version},
+            tool_versions={"anthropic": version, **({"shell": "bwrap, no network"} if self._open_shell else {})},
         )
 
     def go_on(self, request: FixRequest, client: Anthropic, version: str) -> FixResult:
@@ -112,9 +118,13 @@ class Session:
                 self._share = 0.5
                 self._start_again()
 
+    def _open_tools(self) -> Toolbox:
+        commands = self._open_shell() if self._open_shell else None
+        return Toolbox(self.request, marker=self._marker, commands=commands)
+
     def _start_again(self) -> None:
         self._tools.edits.restore()
-        self._tools = Toolbox(self.request, marker=self._marker)
+        self._tools = self._open_tools()
         self._talk = None
         self._nudges = 0
 
@@ -154,7 +164,7 @@ class Session:
     def _body(self, talk: Conversation) -> dict[str, Any]:
         left = self.request.budget.output_tokens - self._used.output_tokens
         system = [
-            {"type": "text", "text": prompt("system"), "cache_control": {"type": "ephemeral"}},
+            {"type": "text", "text": self._orders(), "cache_control": {"type": "ephemeral"}},
             {
                 "type": "text",
                 "text": f"The markers of this conversation end in {self._marker}. Never write {self._canary}.",
@@ -165,12 +175,15 @@ class Session:
             "max_tokens": max(1, min(self._options.max_tokens, left)),
             "system": system,
             "messages": talk.messages,
-            "tools": tool_schemas(),
+            "tools": tool_schemas(self._tools.tools),
             "cache_control": {"type": "ephemeral"},
         }
         if self._models.price(self._model).adaptive:
             body |= {"thinking": {"type": "adaptive"}, "output_config": {"effort": self._options.effort}}
         return body
+
+    def _orders(self) -> str:
+        return prompt("system") if self._open_shell is None else f"{prompt('system')}\n\n# A shell\n\n{prompt('shell')}"
 
     def _stop_when_used_up(self) -> None:
         """Raise Ending before a call that may not be made."""

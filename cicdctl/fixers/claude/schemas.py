@@ -124,6 +124,17 @@ TOOLS: Mapping[str, Tool] = {
 }
 
 
-def tool_schemas() -> list[dict[str, Any]]:
-    """Return every tool as the service wants it, in a fixed order."""
-    return [tool.schema(name) for name, tool in TOOLS.items()]
+SHELL = Tool(
+    doc="Run one command line of sh in a copy of the checkout: no network, no git, at most 60 seconds.",
+    fields={"command": _text("What sh -c gets.")},
+)
+
+
+def tools_of(*, has_shell: bool) -> Mapping[str, Tool]:
+    """Return the tools of one attempt by name, in a fixed order."""
+    return {**TOOLS, "shell": SHELL} if has_shell else TOOLS
+
+
+def tool_schemas(tools: Mapping[str, Tool]) -> list[dict[str, Any]]:
+    """Return tools as the service wants them."""
+    return [tool.schema(name) for name, tool in tools.items()]

@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from cicdctl.fixers.claude.editing import Edits, Refused
 from cicdctl.fixers.claude.reading import ToolError, is_folder, list_folder, read_text
 from cicdctl.fixers.claude.reply import Call
-from cicdctl.fixers.claude.schemas import TOOLS
+from cicdctl.fixers.claude.schemas import tools_of
 from cicdctl.fixers.claude.search import grep, grep_text
 from cicdctl.fixers.claude.wording import between, clip
+from cicdctl.fixing.defang import defang_line
 from cicdctl.git import compile_globs
 from cicdctl.model.fixing import EditRefused, FixRequest
+
+if TYPE_CHECKING:
+    from cicdctl.fixers.claude.tools_shell import Ran, Shell
 
 VIEW_CHARS = 16_000
 CHECK_CHARS = 8_000
 MOST_REFUSED = 5
+MOST_TAKEN = 20  # files, of one command
 _MOST_COLUMNS = 2_000
 
 
 class Toolbox:
     """The tools of one attempt. What they answer is redacted, and stands between markers."""
 
-    def __init__(self, request: FixRequest, *, marker: str) -> None:
+    def __init__(self, request: FixRequest, *, marker: str, commands: Shell | None = None) -> None:
         self.request = request
+        self.tools = tools_of(has_shell=commands is not None)
+        self._commands = commands
         self._marker = marker
         self._globs = compile_globs(request.allowed_paths) if request.allowed_paths else None
         self.edits = Edits(request.worktree, self._allow, request.redact)
@@ -41,9 +48,9 @@ class Toolbox:
 
     def use(self, call: Call) -> tuple[str, bool]:
         """Return the answer to one call, and whether it is an error. Raises RedactionFailed."""
-        tool = TOOLS.get(call.name)
+        tool = self.tools.get(call.name)
         if tool is None:
-            return f"there is no such tool; there are: {', '.join(TOOLS)}", True
+            return f"there is no such tool; there are: {', '.join(self.tools)}", True
         problem = call.problem or tool.problem(call.input)
         if problem is not None:
             return problem, True
@@ -91,6 +98,39 @@ class Toolbox:
         answer = self.edits.create(path, content)
         self.request.report(f"    created {path}")
         return answer
+
+    def _shell(self, command: str) -> str:
+        assert self._commands is not None
+        assert self.request.distil is not None
+        lines = self.request.redact(command).strip().splitlines() or [""]
+        self.request.report(f"    shell: {defang_line(lines[0], 100)}{' …' if len(lines) > 1 else ''}")
+        ran = self._commands.run(self.request, command)
+        text = self.request.distil(ran.output)
+        parts = [ran.words, *self._take_over(ran)]
+        return "\n".join([*parts, self._shown(text, CHECK_CHARS) if text else "no output"])
+
+    def _take_over(self, ran: Ran) -> Iterator[str]:
+        """Make edits of what a command did to files, as far as edits may do that; say which they are."""
+        taken: list[str] = []
+        refused = [f"{path}: files are neither deleted nor replaced here" for path in ran.lost]
+        if len(ran.changed) > MOST_TAKEN:
+            refused.append(f"{len(ran.changed)} files are more than {MOST_TAKEN}")
+        else:
+            is_protected = False
+            for path, data in ran.changed.items():
+                try:
+                    self.edits.take_over(path, data)
+                except ToolError as error:
+                    is_protected |= isinstance(error, Refused)
+                    refused.append(f"{path}: {error}")
+                else:
+                    taken.append(path)
+                    self.request.report(f"    edited {path}")
+            self.refused += is_protected
+        if taken:
+            yield "taken over as your edits:\n" + self._shown("\n".join(taken))
+        if refused:
+            yield "not taken over:\n" + self._shown("\n".join(refused[:MOST_TAKEN]))
 
     def _run_check(self) -> str:
         most = self.request.budget.checks

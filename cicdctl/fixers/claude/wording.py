@@ -13,7 +13,7 @@ from cicdctl.fixers.claude.options import ClaudeOptions
 from cicdctl.fixers.claude.reading import ToolError, list_folder, read_text
 from cicdctl.model.fixing import FixRequest
 
-NAMES = ("system", "task", "nudge", "feedback")
+NAMES = ("system", "shell", "task", "nudge", "feedback")
 _DIFF_CHARS = 6_000
 _INSTRUCTIONS_CHARS = 8_000
 

@@ -6,11 +6,14 @@ import re
 from pathlib import Path
 
 import cicdctl
+from cicdctl.fixers.claude import tools_shell
 from cicdctl.fixers.claude.endpoint import find_endpoint
+from cicdctl.fixers.claude.fixer import SANDBOXED_SHELL
 from cicdctl.fixers.claude.models import load_models
 from cicdctl.fixers.claude.options import ClaudeOptions
-from cicdctl.fixers.claude.schemas import TOOLS
+from cicdctl.fixers.claude.schemas import SHELL, TOOLS
 from cicdctl.fixers.claude.search import LIMIT_S, MOST_MATCHES
+from cicdctl.fixers.claude.toolbox import CHECK_CHARS, MOST_TAKEN
 from cicdctl.fixers.claude.wording import NAMES, prompt, prompt_sha256
 
 PAGE = (Path(cicdctl.__file__).parent.parent / "docs" / "claude.md").read_text()
@@ -27,6 +30,17 @@ def test_tools():
     assert f"at most {MOST_MATCHES} matching lines, within {LIMIT_S:.0f} s" in PAGE
 
 
+def test_shell():
+    """Its limits, and the word that switches it on."""
+    limits = f"at most {tools_shell.LIMIT_S:.0f} seconds and {tools_shell.MOST_COMMANDS} of them in an attempt"
+    assert limits in PAGE
+    assert f"(at most {MOST_TAKEN} files)" in PAGE
+    assert f"at most {CHECK_CHARS:,} characters of it" in PAGE
+    assert f'tools = "{SANDBOXED_SHELL}"' in PAGE
+    assert f"at most {tools_shell.LIMIT_S:.0f} seconds" in prompt("shell")
+    assert f"at most {tools_shell.LIMIT_S:.0f} seconds" in SHELL.doc
+
+
 def test_prices(tmp_path):
     """Every model with its price, the date, and who is asked; the file shown is one that is read."""
     models = load_models(None)
@@ -35,7 +49,7 @@ def test_prices(tmp_path):
         name: [price.input, price.output, price.cache_write, price.cache_read] for name, price in models.models.items()
     }
     assert f"as of {models.dated}" in PAGE
-    (own,) = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+    (own,) = re.findall(r"```toml\n(attempt = .*?)```", PAGE, re.DOTALL)
     (tmp_path / "models.toml").write_text(own)
     assert load_models(tmp_path).choose(ClaudeOptions(), is_last=False)[0] == "my-model"
 
