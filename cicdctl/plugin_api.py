@@ -87,7 +87,7 @@ if TYPE_CHECKING:
         next_run,
     )
     from cicdctl.store.letters import Letter, News, OutboxStore
-    from cicdctl.store.queued import Arrival, Outdated, Placing, QueueStore, Recorded, Waiting
+    from cicdctl.store.queued import Arrival, Delivered, Outdated, Placing, QueueStore, Recorded, Slot, Waiting
     from cicdctl.store.state import DeploymentStore, GreenFloor, OpenAttempt, StaleRunner, StateStore
 
 _RULES = {
@@ -102,6 +102,7 @@ _HOMES = {
     "AttemptEnded": "changes",
     "AttemptStarted": "changes",
     "Change": "changes",
+    "Delivered": "queued",
     "DeploymentStore": "state",
     "GreenFloor": "state",
     "Letter": "letters",
@@ -114,6 +115,7 @@ _HOMES = {
     "QueueStore": "queued",
     "Recorded": "queued",
     "RunChanged": "changes",
+    "Slot": "queued",
     "StageChanged": "changes",
     "StageState": "changes",
     "StaleRunner": "state",
@@ -136,6 +138,7 @@ __all__ = [
     "CommandKind",
     "ConfigError",
     "Coverage",
+    "Delivered",
     "Deployment",
     "DeploymentStore",
     "Diagnostic",
@@ -187,6 +190,7 @@ __all__ = [
     "RunSummary",
     "Sighting",
     "Skip",
+    "Slot",
     "Stage",
     "StageChanged",
     "StageCommands",

@@ -70,7 +70,7 @@ class RunSummary(Value, frozen=True, kw_only=True):
 
 
 class RunFilter(Value, frozen=True, kw_only=True):
-    """Which runs to list, newest first; None means any. `before` pages by run number.
+    """Which runs to list, newest first; None means any. `ref` is a full name; `before` pages by run number.
 
     Without `fixes` those that try a fix are left out, without `trials` all that say nothing of what their ref holds.
     """
@@ -78,6 +78,7 @@ class RunFilter(Value, frozen=True, kw_only=True):
     pipeline: str | None = None
     commit: str | None = None
     tree: str | None = None
+    ref: str | None = None
     verdict: Verdict | None = None
     active: bool | None = None
     before: int | None = None

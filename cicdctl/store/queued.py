@@ -32,13 +32,14 @@ class Arrival(Value, frozen=True, kw_only=True):
     """Everything that one change brings; it is recorded whole or not at all, and never twice.
 
     `delivery`, `after` (the run that has passed) and `undoes` (the run whose deploy failed by itself) name what can
-    arrive only once. `seen` maps (source, ref) to
+    arrive only once; `detail` is kept with a delivery, see `QueueStore.delivered`. `seen` maps (source, ref) to
     the value that was known and the one that is dealt with now, None: no such ref. `fired` maps a pipeline to
     the last firing of its schedule that was known and the one that is dealt with now, in Unix seconds.
     """
 
     placings: Sequence[Placing] = ()
     delivery: tuple[str, str] | None = None
+    detail: str | None = None
     after: int | None = None
     undoes: int | None = None
     seen: Mapping[tuple[str, str], tuple[str | None, str | None]] = {}
@@ -50,6 +51,21 @@ class Recorded(Value, frozen=True, kw_only=True):
 
     runs: tuple[Run, ...] = ()
     superseded: tuple[Run, ...] = ()
+
+
+class Delivered(Value, frozen=True, kw_only=True):
+    """What a delivery became: its first run, None when it started none, and the `detail` it came with."""
+
+    run: int | None = None
+    detail: str | None = None
+
+
+class Slot(Value, frozen=True, kw_only=True):
+    """A run from the queue that goes on, and what it keeps busy."""
+
+    run: int
+    group: str | None = None
+    environment: str | None = None
 
 
 class Waiting(Value, frozen=True, kw_only=True):
@@ -110,6 +126,9 @@ class QueueStore(Protocol):
     def going_on(self) -> int:
         """Count the runs from the queue that execute."""
 
+    def slots(self) -> list[Slot]:
+        """Give the runs from the queue that execute, by number."""
+
     def due_chains(self) -> list[int]:
         """Give the runs that have passed and whose followers are not queued yet."""
 
@@ -121,6 +140,9 @@ class QueueStore(Protocol):
 
     def has_delivery(self, source: str, id: str) -> bool:
         """Whether this has arrived before."""
+
+    def delivered(self, source: str, id: str) -> Delivered | None:
+        """Give what arrived under this name in the last 7 days; None when nothing has."""
 
     def last_fired(self) -> dict[str, float]:
         """Give the last firing of each pipeline's schedule, in Unix seconds."""

@@ -232,6 +232,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         # Which run a delivery became, and what it asked for: a repetition gets the same answer.
         "ALTER TABLE delivery ADD COLUMN run INTEGER",
         "ALTER TABLE delivery ADD COLUMN detail TEXT",
+        # The runs of one branch are listed among a million others.
+        "ALTER TABLE run ADD COLUMN ref TEXT",
+        "UPDATE run SET ref = json_extract(document, '$.ref')",
+        "CREATE INDEX run_by_ref ON run (ref, id DESC)",
     ),
 )
 

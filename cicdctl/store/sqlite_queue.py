@@ -15,7 +15,7 @@ from cicdctl.store.database import Database
 from cicdctl.store.documents import clean, decode, encode
 from cicdctl.store.failpoints import reach
 from cicdctl.store.queue_rules import DELIVERIES_KEPT_S
-from cicdctl.store.queued import Arrival, Outdated, Placing, Recorded, Waiting
+from cicdctl.store.queued import Arrival, Delivered, Outdated, Placing, Recorded, Slot, Waiting
 from cicdctl.store.run_rules import created_facts, new_run
 from cicdctl.store.sqlite_changes import apply_change, read_run, write_event, write_run
 from cicdctl.store.sqlite_deployments import link_rollbacks, take_due
@@ -28,9 +28,18 @@ def insert_run(connection: sqlite3.Connection, run: Run, *, tells: bool) -> Run:
     """Write a new run and its event; return it with its number and epoch 1."""
     run = new_run(run, 0)
     number = connection.execute(
-        """INSERT INTO run (pipeline, commit_id, tree, state, verdict, epoch, created_at, document)
-           VALUES (?, ?, ?, ?, ?, ?, ?, '')""",
-        (clean(run.pipeline), clean(run.commit), clean(run.tree), run.state, run.verdict, run.epoch, run.created_at),
+        """INSERT INTO run (pipeline, commit_id, tree, ref, state, verdict, epoch, created_at, document)
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?, '')""",
+        (
+            clean(run.pipeline),
+            clean(run.commit),
+            clean(run.tree),
+            None if run.ref is None else clean(run.ref),
+            run.state,
+            run.verdict,
+            run.epoch,
+            run.created_at,
+        ),
     ).lastrowid
     assert number is not None
     run = msgspec.structs.replace(run, number=number)
@@ -61,6 +70,7 @@ class Queue:
                 if run.state is not RunState.DONE:
                     superseded += self._enqueue(connection, run, placing)
             link_rollbacks(connection, runs)
+            _mark_delivered(connection, arrival, runs)
             reach("queue-accept")
         return Recorded(runs=tuple(runs), superseded=tuple(superseded))
 
@@ -174,6 +184,11 @@ class Queue:
         """See `QueueStore.going_on`."""
         return int(self._database.query("SELECT count(*) FROM group_slot")[0][0])
 
+    def slots(self) -> list[Slot]:
+        """See `QueueStore.slots`."""
+        rows = self._database.query("SELECT run, group_name, environment FROM group_slot ORDER BY run")
+        return [Slot(run=run, group=group, environment=environment) for run, group, environment in rows]
+
     def due_chains(self) -> list[int]:
         """See `QueueStore.due_chains`."""
         return [row[0] for row in self._database.query("SELECT run FROM chain WHERE due = 1 ORDER BY run")]
@@ -194,6 +209,14 @@ class Queue:
         """See `QueueStore.has_delivery`."""
         sql = "SELECT 1 FROM delivery WHERE source = ? AND id = ?"
         return bool(self._database.query(sql, (clean(source), clean(id))))
+
+    def delivered(self, source: str, id: str) -> Delivered | None:
+        """See `QueueStore.delivered`."""
+        rows = self._database.query(
+            "SELECT run, detail FROM delivery WHERE source = ? AND id = ? AND at >= ?",
+            (clean(source), clean(id), time.time() - DELIVERIES_KEPT_S),
+        )
+        return Delivered(run=rows[0][0], detail=rows[0][1]) if rows else None
 
     def last_fired(self) -> dict[str, float]:
         """See `QueueStore.last_fired`."""
@@ -253,6 +276,19 @@ def _has_arrived(connection: sqlite3.Connection, arrival: Arrival) -> bool:
         if not new:
             return True
     return False
+
+
+def _mark_delivered(connection: sqlite3.Connection, arrival: Arrival, runs: Sequence[Run]) -> None:
+    """Remember what a delivery became, so that its repetition gets the same answer."""
+    if arrival.delivery is not None and (runs or arrival.detail is not None):
+        connection.execute(
+            "UPDATE delivery SET run = ?, detail = ? WHERE source = ? AND id = ?",
+            (
+                runs[0].number if runs else None,
+                None if arrival.detail is None else clean(arrival.detail),
+                *map(clean, arrival.delivery),
+            ),
+        )
 
 
 def _mark_seen(connection: sqlite3.Connection, arrival: Arrival) -> None:

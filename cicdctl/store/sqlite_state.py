@@ -24,7 +24,7 @@ from cicdctl.store.sqlite_queue import Queue, insert_run
 from cicdctl.store.state import GreenFloor, OpenAttempt
 
 _MOST_ROWS = 2**63 - 1
-_COLUMNS = ("pipeline", "commit_id", "tree", "verdict")
+_COLUMNS = ("pipeline", "commit_id", "tree", "ref", "verdict")
 
 
 class SqliteState:
@@ -206,7 +206,7 @@ def open_state(folder: Path, *, read_only: bool = False, tells: bool = False) ->
 def _conditions(wanted: RunFilter) -> tuple[list[str], list[str | int]]:
     conditions: list[str] = []
     values: list[str | int] = []
-    asked = (wanted.pipeline, wanted.commit, wanted.tree, wanted.verdict)
+    asked = (wanted.pipeline, wanted.commit, wanted.tree, wanted.ref, wanted.verdict)
     for column, value in zip(_COLUMNS, asked, strict=True):
         if value is not None:
             conditions.append(f"{column} = ?")

@@ -56,7 +56,7 @@ def make_machine(factory: Callable[[Path], StateStore]) -> type[RuleBasedStateMa
             self.runs: dict[int, Expected] = {}
             self.seen: dict[str, str] = {}
             self.fired: dict[str, float] = {}
-            self.deliveries: set[str] = set()
+            self.deliveries: dict[str, tuple[int, str | None]] = {}
             self.paused: set[str] = set()
             self.now = 1_000.0
 
@@ -91,16 +91,16 @@ def make_machine(factory: Callable[[Path], StateStore]) -> type[RuleBasedStateMa
         @precondition(lambda self: len(self.runs) < MOST)
         @rule(pipeline=st.sampled_from(PIPELINES), group=groups, how=st.sampled_from(["queue", "cancel", "cancel-pending"]),
               priority=st.integers(0, 2), leads=st.booleans(), env=st.booleans(), blocked=st.booleans(),
-              delivery=st.sampled_from([None, "1", "2", "3"]))  # fmt: skip
-        def arrive(self, pipeline, group, how, priority, leads, env, blocked, delivery):
+              delivery=st.sampled_from([None, "1", "2", "3"]), detail=st.sampled_from([None, "x"]))  # fmt: skip
+        def arrive(self, pipeline, group, how, priority, leads, env, blocked, delivery, detail):
             placing = self.placings(pipeline, group, how, priority, leads, env, blocked)
-            arrival = Arrival(placings=[placing], delivery=None if delivery is None else ("hook", delivery))
+            arrival = Arrival(placings=[placing], delivery=None if delivery is None else ("hook", delivery), detail=detail)
             recorded = self.store.queue.accept(arrival)
             if delivery in self.deliveries:
                 assert recorded is None
                 return
             if delivery is not None:
-                self.deliveries.add(delivery)
+                self.deliveries[delivery] = (len(self.runs) + 1, detail)
             gone = self.record(placing)
             assert [run.number for run in recorded.runs] == [len(self.runs)]
             assert [run.number for run in recorded.superseded] == gone
@@ -252,6 +252,9 @@ def make_machine(factory: Callable[[Path], StateStore]) -> type[RuleBasedStateMa
             ]
             assert {one.run for one in queue.claims()} == {n for n, run in places.items() if run.claimed_at is not None}
             assert queue.environments() == (["live"] if any(run.environment for run in places.values()) else [])
+            assert [(slot.run, slot.group, slot.environment) for slot in queue.slots()] == [
+                (n, run.group, run.environment) for n, run in self.runs.items() if run.place == "slot"
+            ]
             assert queue.going_on() == sum(run.place == "slot" for run in self.runs.values())
             due = [n for n, run in self.runs.items() if run.chain == "due"]
             assert queue.due_chains() == due
@@ -261,7 +264,9 @@ def make_machine(factory: Callable[[Path], StateStore]) -> type[RuleBasedStateMa
             assert queue.paused() == self.paused
             assert queue.seen("here") == self.seen and queue.seen("there") == {}
             assert queue.last_fired() == self.fired
-            assert {id for id in "123" if queue.has_delivery("hook", id)} == self.deliveries
+            assert {id for id in "123" if queue.has_delivery("hook", id)} == set(self.deliveries)
+            kept = {id: queue.delivered("hook", id) for id in "123"}
+            assert {id: (one.run, one.detail) for id, one in kept.items() if one is not None} == self.deliveries
             for number, run in self.runs.items():
                 seen = self.store.load(number).run
                 assert (str(seen.state), seen.verdict, seen.cancel_requested) == (

@@ -40,9 +40,10 @@ OPEN_VERDICTS = {"skipped", "cancelled", "interrupted"}
 class Remembered:
     """One run as the model sees it."""
 
-    def __init__(self, pipeline: str, state: str) -> None:
+    def __init__(self, pipeline: str, state: str, ref: str | None) -> None:
         self.pipeline = pipeline
         self.state = state
+        self.ref = ref
         self.verdict: str | None = None
         self.epoch = 1
         self.cancel = False
@@ -69,16 +70,17 @@ def make_machine(factory: Callable[[Path], StateStore]) -> type[RuleBasedStateMa
             shutil.rmtree(self.folder)
 
         @precondition(lambda self: len(self.model) < 4)
-        @rule(pipeline=st.sampled_from(["a", "b"]), state=st.sampled_from(["queued", "starting"]))
-        def begin(self, pipeline: str, state: str) -> None:
+        @rule(pipeline=st.sampled_from(["a", "b"]), state=st.sampled_from(["queued", "starting"]),
+              ref=st.sampled_from([None, "x", "y"]))  # fmt: skip
+        def begin(self, pipeline: str, state: str, ref: str | None) -> None:
             run = Run(
                 number=77, epoch=9, pipeline=pipeline, commit="c", tree="t", trigger=TriggerKind.MANUAL,
-                state=RunState(state), stage_names=("unit", "lint"),
+                state=RunState(state), stage_names=("unit", "lint"), ref=ref,
             )  # fmt: skip
             begun = self.store.begin(run)
             assert begun.epoch == 1
             assert begun.number == len(self.model) + 1
-            self.model[begun.number] = Remembered(pipeline, state)
+            self.model[begun.number] = Remembered(pipeline, state, ref)
 
         def attempt(self, number: int, change: object, *, possible: bool, late: bool) -> bool:
             """Apply to the store what the model finds possible or not; say whether it happened."""
@@ -188,13 +190,16 @@ def make_machine(factory: Callable[[Path], StateStore]) -> type[RuleBasedStateMa
             self.store = factory(self.folder)
 
         @rule(pipeline=st.sampled_from([None, "a", "b"]), active=st.sampled_from([None, True, False]),
-              before=st.sampled_from([None, 1, 3]), limit=st.integers(0, 5))  # fmt: skip
-        def listed(self, pipeline: str | None, active: bool | None, before: int | None, limit: int) -> None:
-            wanted = RunFilter(pipeline=pipeline, active=active, before=before, limit=limit)
+              before=st.sampled_from([None, 1, 3]), limit=st.integers(0, 5), ref=st.sampled_from([None, "x", "y", "z"]))  # fmt: skip
+        def listed(
+            self, pipeline: str | None, active: bool | None, before: int | None, limit: int, ref: str | None
+        ) -> None:
+            wanted = RunFilter(pipeline=pipeline, active=active, before=before, limit=limit, ref=ref)
             expected = [
                 number
                 for number, run in sorted(self.model.items(), reverse=True)
                 if pipeline in (None, run.pipeline)
+                and ref in (None, run.ref)
                 and (active is None or active == (run.state != "done"))
                 and (before is None or number < before)
             ]

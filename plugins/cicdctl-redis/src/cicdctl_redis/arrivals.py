@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from cicdctl.plugin_api import Arrival, Outdated, Placing, Recorded, Run, RunState, documents, queue_rules
+from cicdctl.plugin_api import Arrival, Delivered, Outdated, Placing, Recorded, Run, RunState, documents, queue_rules
 from cicdctl_redis import deployments, records
 from cicdctl_redis.changes import apply_change
 from cicdctl_redis.ledger import Transaction
@@ -27,6 +27,10 @@ def accept(change: Transaction, arrival: Arrival, *, tells: bool) -> Recorded | 
             superseded += _enqueue(change, run, placing, tells=tells)
     for run in recorded:
         deployments.link_rollback(change, run)
+    if arrival.delivery is not None:
+        delivered = Delivered(run=recorded[0].number if recorded else None, detail=arrival.detail)
+        kept_s = int(queue_rules.DELIVERIES_KEPT_S)
+        change.put(delivery_key(*arrival.delivery), documents.encode(delivered), kept_s=kept_s)
     return Recorded(runs=tuple(recorded), superseded=tuple(superseded))
 
 
@@ -72,12 +76,7 @@ def _has_arrived(change: Transaction, arrival: Arrival) -> bool:
         change.unset(CHAINS, arrival.after)
     if arrival.undoes is not None and not deployments.take_due(change, arrival.undoes):
         return True
-    if arrival.delivery is not None:
-        name = delivery_key(*arrival.delivery)
-        if change.text(*name) is not None:
-            return True
-        change.put(name, "1", kept_s=int(queue_rules.DELIVERIES_KEPT_S))
-    return False
+    return arrival.delivery is not None and change.text(*delivery_key(*arrival.delivery)) is not None
 
 
 def _mark_seen(change: Transaction, arrival: Arrival) -> None:

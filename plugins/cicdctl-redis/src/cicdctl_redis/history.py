@@ -38,7 +38,8 @@ def find_runs(ledger: Ledger, wanted: RunFilter) -> list[Run]:
 
 def _index_of(wanted: RunFilter) -> tuple[tuple[str, ...], bool]:
     """Give the smallest index that holds all that is wanted, and whether it holds nothing else."""
-    asked = sum(value is not None for value in (wanted.pipeline, wanted.commit, wanted.tree, wanted.verdict))
+    values = (wanted.pipeline, wanted.commit, wanted.tree, wanted.ref, wanted.verdict)
+    asked = sum(value is not None for value in values)
     is_whole = not wanted.left_out
     if wanted.active:
         return ("active",), is_whole and asked == 0
@@ -47,6 +48,8 @@ def _index_of(wanted: RunFilter) -> tuple[tuple[str, ...], bool]:
         return ("commit", clean(wanted.commit)), is_exact
     if wanted.tree is not None:
         return ("tree", clean(wanted.tree)), is_exact
+    if wanted.ref is not None:
+        return ("ref", clean(wanted.ref)), is_exact
     if wanted.pipeline is not None and wanted.verdict is not None:
         return ("ended", wanted.verdict, clean(wanted.pipeline)), is_whole
     if wanted.pipeline is not None:
@@ -61,6 +64,7 @@ def _matches(run: Run, wanted: RunFilter) -> bool:
         (wanted.pipeline is None or run.pipeline == clean(wanted.pipeline))
         and (wanted.commit is None or run.commit == clean(wanted.commit))
         and (wanted.tree is None or run.tree == clean(wanted.tree))
+        and (wanted.ref is None or (run.ref is not None and clean(run.ref) == clean(wanted.ref)))
         and (wanted.verdict is None or run.verdict == wanted.verdict)
         and (wanted.active is None or wanted.active == (run.state is not RunState.DONE))
         and run.trigger not in wanted.left_out

@@ -7,7 +7,18 @@ from collections.abc import Callable, Collection
 
 from msgspec.structs import replace
 
-from cicdctl.plugin_api import Arrival, Recorded, Run, RunChanged, RunState, Waiting, documents, queue_rules
+from cicdctl.plugin_api import (
+    Arrival,
+    Delivered,
+    Recorded,
+    Run,
+    RunChanged,
+    RunState,
+    Slot,
+    Waiting,
+    documents,
+    queue_rules,
+)
 from cicdctl_redis import records
 from cicdctl_redis.arrivals import accept, delivery_key
 from cicdctl_redis.changes import apply_change
@@ -101,6 +112,11 @@ class RedisQueue:
         """See `QueueStore.going_on`."""
         return len(self._hash(*SLOTS))
 
+    def slots(self) -> list[Slot]:
+        """See `QueueStore.slots`."""
+        rows = sorted((int(run), *json.loads(row)) for run, row in self._hash(*SLOTS).items())
+        return [Slot(run=run, group=group, environment=environment) for run, group, environment in rows]
+
     def due_chains(self) -> list[int]:
         """See `QueueStore.due_chains`."""
         return sorted(int(run) for run, word in self._hash(*CHAINS).items() if word == DUE)
@@ -127,6 +143,11 @@ class RedisQueue:
     def has_delivery(self, source: str, id: str) -> bool:
         """See `QueueStore.has_delivery`."""
         return bool(self._ledger.ask(("EXISTS", self._ledger.key(*delivery_key(source, id))))[0])
+
+    def delivered(self, source: str, id: str) -> Delivered | None:
+        """See `QueueStore.delivered`."""
+        text = self._ledger.ask(("GET", self._ledger.key(*delivery_key(source, id))))[0]
+        return None if text is None else documents.decode(text, Delivered, what="a delivery")
 
     def last_fired(self) -> dict[str, float]:
         """See `QueueStore.last_fired`."""

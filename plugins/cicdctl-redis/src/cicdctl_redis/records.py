@@ -61,7 +61,8 @@ def put_run(change: Transaction, before: Run, run: Run) -> None:
 def indexes_of(run: Run) -> list[tuple[str, ...]]:
     """Name every index that a run may be in."""
     of = (("pipeline", run.pipeline), ("commit", run.commit), ("tree", run.tree))
-    return [("runs",), *((kind, clean(value)) for kind, value in of), *_moving_indexes(run)]
+    refs = [] if run.ref is None else [("ref", clean(run.ref))]
+    return [("runs",), *((kind, clean(value)) for kind, value in of), *refs, *_moving_indexes(run)]
 
 
 def _moving_indexes(run: Run) -> set[tuple[str, ...]]:
