@@ -66,6 +66,7 @@ class Door:
         try:
             self._refuse_odd(request)
             self._hosts.check(request)
+            request.state.is_our_host = True
             route, values = self._find(request)
             request.scope["path_params"] = values
             await self._admit(request, route)
@@ -73,16 +74,16 @@ class Door:
                 return await cast(Awaitable[Response], route.endpoint(request))
             return cast(Response, await run_in_threadpool(route.endpoint, request))
         except Refusal as refusal:
-            return self._refuse(request, route, refusal)
+            return await self._refuse(request, route, refusal)
         except CicdError as error:
-            return self._refuse(request, route, refusal_of(error))
+            return await self._refuse(request, route, refusal_of(error))
         except ClientDisconnect:
             raise
         except Exception:
             mark = secrets.token_hex(4)
             _log.exception("a request failed, %s: %s", mark, route.path if route else "no route")
             bug = Refusal(500, "bug", f"cicdctl failed; its log says more under {mark}", hint="please report it")
-            return self._refuse(request, route, bug)
+            return await self._refuse(request, route, bug)
 
     @staticmethod
     def _refuse_odd(request: Request) -> None:
@@ -121,9 +122,9 @@ class Door:
         if request.method not in ("GET", "HEAD"):
             check_origin(request, who)
 
-    def _refuse(self, request: Request, route: Route | None, refusal: Refusal) -> Response:
+    async def _refuse(self, request: Request, route: Route | None, refusal: Refusal) -> Response:
         is_page = route.is_page if route else "text/html" in request.headers.get("accept", "")
-        return render_problem(request, refusal) if is_page else refuse(refusal)
+        return await run_in_threadpool(render_problem, request, refusal) if is_page else refuse(refusal)
 
 
 def _with_headers(send: Send) -> Send:

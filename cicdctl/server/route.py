@@ -27,9 +27,7 @@ class Route:
     A plain function runs in a thread and may block; a coroutine must not. `is_page`: for people, refused in HTML.
     """
 
-    def __init__(
-        self, method: str, path: str, endpoint: Endpoint, *, scope: str = READ, is_page: bool = False
-    ) -> None:
+    def __init__(self, method: str, path: str, endpoint: Endpoint, *, scope: str = READ, is_page: bool = False) -> None:
         self.method = method
         self.path = path
         self.endpoint = endpoint

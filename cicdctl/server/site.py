@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any, TypeVar
 
 from cicdctl.errors import CicdError
 from cicdctl.notifiers.sender import project_name
@@ -16,6 +17,7 @@ from cicdctl.server.route import LOCAL, READ
 from cicdctl.store.tokens import TokenStore, open_tokens
 
 _PATIENCE_S = 60.0
+_T = TypeVar("_T")
 
 
 class Site:
@@ -34,6 +36,8 @@ class Site:
         self.started_at = time.time()
         self.counters = Counters()
         self._mutex = threading.Lock()
+        self._remembered: dict[str, tuple[float, Any]] = {}
+        self._making: dict[str, threading.Lock] = {}
         self._project = open()
         self.tally = Tally(self.counters, after=self._project.state.newest_event())
         self.tokens: TokenStore = open_tokens(self._project.state_folder)
@@ -57,11 +61,30 @@ class Site:
             return frozenset({READ, LOCAL})
         return frozenset({LOCAL}) if self.is_local else frozenset()
 
+    def remember(self, name: str, seconds: float, make: Callable[[], _T]) -> _T:
+        """Return what `make` gave at most so long ago: for what is dear and may be a little old.
+
+        Those who ask meanwhile wait for one that makes it; what it raises is raised, and not remembered.
+        """
+        with self._mutex:
+            lock = self._making.setdefault(name, threading.Lock())
+        with lock:
+            made_at, value = self._remembered.get(name, (float("-inf"), None))
+            if time.monotonic() - made_at > seconds:
+                value = make()
+                self._remembered[name] = time.monotonic(), value
+            return value  # type: ignore[no-any-return]
+
+    def forget(self) -> None:
+        """Make everything anew that is remembered."""
+        self._remembered.clear()
+
     def reopen(self) -> None:
         """Read the configuration again; one that is broken changes nothing."""
         with self._mutex, suppress(CicdError):
             fresh = self.open()
             before, self._project = self._project, fresh
+            self.forget()
             # Requests that go on still read from it.
             closing = threading.Timer(_PATIENCE_S, before.close)
             closing.daemon = True

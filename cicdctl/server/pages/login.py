@@ -37,9 +37,9 @@ def _begin(request: Request, fields: dict[str, list[str]]) -> Response:
     back = safe_next(fields.get("next", ["/"])[0])
     token = tokens.find(fields.get("token", [""])[0].strip())
     if token is None:
-        response = render(request, "login.html", title="Log in", next=back, error="This token is not valid.")
-        response.status_code = 401
-        return response
+        return render(
+            request, "login.html", title="Log in", light="warn", status=401, next=back, error="This token is not valid."
+        )
     response = RedirectResponse(back, 303)
     is_secure = request.url.scheme == "https"
     response.set_cookie(
