@@ -21,8 +21,11 @@ SCOPES = ("read", "cancel", "trigger", "admin")
 _NAME = re.compile(r"[^\x00-\x1f\x7f]{1,64}")
 
 
-def create_token(project: Project, name: str, scopes: Sequence[str], *, expires: str, json: bool) -> int:
-    """Make a token and print it alone on stdout. Returns exit status 0. Raises UsageError."""
+def make_token(project: Project, name: str, scopes: Sequence[str], *, expires: str) -> tuple[Token, str]:
+    """Make a token; its text is returned once and kept nowhere. `expires` such as `90d`, empty: never.
+
+    Raises UsageError for a name, scope or time that is none.
+    """
     if _NAME.fullmatch(name) is None:
         raise UsageError("a token's name is one line of at most 64 characters")
     for scope in scopes:
@@ -30,15 +33,20 @@ def create_token(project: Project, name: str, scopes: Sequence[str], *, expires:
     try:
         seconds = parse_duration(expires) if expires else None
     except ValueError as error:
-        raise UsageError(f"--expires: {error}") from error
+        raise UsageError(f"expires: {error}") from error
     if seconds is not None and seconds <= 0:
-        raise UsageError("--expires: it would have expired already")
+        raise UsageError("expires: it would have expired already")
     expires_at = None if seconds is None else time.time() + seconds
     tokens = open_tokens(project.state_folder)
     try:
-        token, text = tokens.create(name, sorted(set(scopes)), expires_at=expires_at)
+        return tokens.create(name, sorted(set(scopes)), expires_at=expires_at)
     finally:
         tokens.close()
+
+
+def create_token(project: Project, name: str, scopes: Sequence[str], *, expires: str, json: bool) -> int:
+    """Make a token and print it alone on stdout. Returns exit status 0. Raises UsageError."""
+    token, text = make_token(project, name, scopes, expires=expires)
     if json:
         print_document("token", {"token": {**_fields(token), "text": text}})
         return 0
@@ -87,7 +95,7 @@ def _check_scope(project: Project, scope: str) -> None:
         return
     complaint = check_name(pipeline)
     if complaint is not None:
-        raise UsageError(f"--scope {quoted(scope)}: {complaint}")
+        raise UsageError(f"scope {quoted(scope)}: {complaint}")
     config = project.configuration.working
     names = [one.name for one in config.pipelines] if config is not None else [pipeline]
     if pipeline not in names:

@@ -1,0 +1,123 @@
+"""`/`: a row for each pipeline, and whether anything needs a person."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from cicdctl.model import Pipeline, Run, RunState, Value
+from cicdctl.server.catalog import catalog_of, trigger_words
+from cicdctl.server.pages.render import render
+from cicdctl.server.pages.trends import BAR_RUNS, Bars, run_bars
+from cicdctl.server.pages.words import is_red, ref_name, word
+from cicdctl.server.route import Route
+
+# With a ref to look for, so many runs of each pipeline are searched for ten of it.
+_SEARCHED_RUNS = 40
+STATUSES = ("failed", "running", "waiting", "passed", "other", "never")
+
+
+class Row(Value, frozen=True, kw_only=True):
+    """One pipeline. `run` is its newest run, `before` how the newest one that ended did while that goes on."""
+
+    name: str
+    trigger: str
+    bars: Bars
+    run: Run | None = None
+    before: str = ""
+    status: str = "never"
+    is_paused: bool = False
+    can_run: bool = False
+    needs_params: bool = False
+
+
+def show_overview(request: Request) -> Response:
+    """The pipelines and how their newest runs are."""
+    site = request.state.site
+    state = site.project.state
+    newest_event = state.newest_event()
+    asked = {name: request.query_params.get(name, "").strip()[:200] for name in ("name", "status", "ref")}
+    catalog = catalog_of(site)
+    rows = _rows(
+        catalog.pipelines,
+        state.latest_per_pipeline(_SEARCHED_RUNS if asked["ref"] else BAR_RUNS),
+        paused=state.queue.paused(),
+        ref=asked["ref"].lower(),
+    )
+    counted = {status: sum(row.status == status for row in rows) for status in STATUSES}
+    shown = [
+        row
+        for row in rows
+        if asked["name"].lower() in row.name.lower()
+        and asked["status"] in ("", row.status)
+        and (not asked["ref"] or row.run is not None)
+    ]
+    return render(
+        request,
+        "overview.html",
+        title="Pipelines",
+        live=f"/api/events?after={newest_event}",
+        light=_light(counted),
+        rows=shown,
+        total=len(rows),
+        counted=counted,
+        asked=asked,
+        statuses=STATUSES,
+        problem=catalog.problem,
+        deployments=state.deployments.current(),
+        looks_every_s=site.project.settings.orchestrator.watch_interval_s,
+    )
+
+
+def _rows(
+    pipelines: Sequence[Pipeline], latest: Mapping[str, Sequence[Run]], *, paused: frozenset[str], ref: str
+) -> list[Row]:
+    now = time.time()
+    known = {pipeline.name: pipeline for pipeline in pipelines}
+    rows = []
+    for name in sorted(known.keys() | latest.keys(), key=lambda one: (one.lower(), one)):
+        pipeline = known.get(name)
+        runs = [run for run in latest.get(name, ()) if not ref or ref in ref_name(run.ref).lower()]
+        newest = runs[0] if runs else None
+        ended = next((run for run in runs if run.state is RunState.DONE), None)
+        rows.append(
+            Row(
+                name=name,
+                trigger=trigger_words(pipeline.trigger) if pipeline else "no longer in the configuration",
+                bars=run_bars(runs, now),
+                run=newest,
+                before=word(ended) if ended is not None and ended is not newest else "",
+                status=status_of(newest),
+                is_paused=name in paused,
+                can_run=pipeline is not None,
+                needs_params=pipeline is not None and any(param.default is None for param in pipeline.params),
+            )
+        )
+    return rows
+
+
+def status_of(run: Run | None) -> str:
+    """Return which of `STATUSES` a pipeline with this newest run has."""
+    if run is None:
+        return "never"
+    if run.state in (RunState.QUEUED, RunState.BLOCKED):
+        return "waiting"
+    if run.state is not RunState.DONE:
+        return "running"
+    if is_red(run):
+        return "failed"
+    return "passed" if word(run) == "passed" else "other"
+
+
+def _light(counted: Mapping[str, int]) -> str:
+    if counted["failed"]:
+        return "bad"
+    if counted["running"] or counted["waiting"]:
+        return "live"
+    return "ok" if counted["passed"] else "idle"
+
+
+ROUTES = (Route("GET", "/", show_overview, is_page=True),)
