@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cicdctl.server.api import runs, trigger
 from cicdctl.server.health import badge, metrics, probes
-from cicdctl.server.pages import admin, caches, login, notifiers, overview, pipeline, static
+from cicdctl.server.pages.routes import PAGES
 from cicdctl.server.route import Route
 
 ROUTES: tuple[Route, ...] = (
@@ -13,11 +13,5 @@ ROUTES: tuple[Route, ...] = (
     *badge.ROUTES,
     *metrics.ROUTES,
     *probes.ROUTES,
-    *admin.ROUTES,
-    *caches.ROUTES,
-    *login.ROUTES,
-    *notifiers.ROUTES,
-    *overview.ROUTES,
-    *pipeline.ROUTES,
-    *static.ROUTES,
+    *PAGES,
 )

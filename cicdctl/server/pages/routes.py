@@ -1,0 +1,16 @@
+"""Every page there is, and what its forms post to."""
+
+from __future__ import annotations
+
+from cicdctl.server.pages import admin, caches, login, notifiers, overview, pipeline, static
+from cicdctl.server.route import Route
+
+PAGES: tuple[Route, ...] = (
+    *admin.ROUTES,
+    *caches.ROUTES,
+    *login.ROUTES,
+    *notifiers.ROUTES,
+    *overview.ROUTES,
+    *pipeline.ROUTES,
+    *static.ROUTES,
+)
