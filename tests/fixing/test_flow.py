@@ -70,6 +70,7 @@ def test_apply_refuses_after_the_head_moved_into_conflict(broken):
 
     assert "cherry-pick failed" in project.cicdctl("fix", "apply", "1").fails(3).stderr
     assert state_of(project) == before
+    assert project.git("branch", "--list", "cicdctl/*") == "cicdctl/fix/1-lint"
 
 
 def test_apply_elsewhere(broken, tmp_path):
