@@ -98,7 +98,8 @@ def start(
 @app.command()
 def explain(ctx: typer.Context, which: Which = "", json: Json = False) -> None:
     """Say what went wrong in a failed stage: diagnosis, places, what is new in its log. Changes nothing."""
-    from cicdctl.fixing.bundle import capture_failure, find_failed
+    from cicdctl.fixing.bundle import capture_failure
+    from cicdctl.fixing.failed_stage import find_failed
     from cicdctl.reports.failures import print_failure
 
     with open_here(ctx) as project:

@@ -7,7 +7,7 @@ import re
 import stat
 from collections.abc import Callable, Iterator
 
-from cicdctl.errors import CicdError, StoreError, UsageError
+from cicdctl.errors import CicdError
 from cicdctl.fixing.capture import Evidence, capture, clean_lines
 from cicdctl.fixing.inventory import inventory_of
 from cicdctl.fixing.known_secrets import login_secrets, remote_secrets, secret_variables
@@ -16,9 +16,8 @@ from cicdctl.fixing.normal_text import HEAD_BYTES, TAIL_BYTES, cut_line
 from cicdctl.fixing.own_files import OwnFiles
 from cicdctl.fixing.plugin_matchers import plugin_matchers
 from cicdctl.fixing.redact import RedactionFailed, Redactor
-from cicdctl.model import Pipeline, Run, RunFilter, RunState, RunSummary, StageResult, TriggerKind, Verdict
+from cicdctl.model import Pipeline, Run, RunFilter, RunSummary, StageResult, TriggerKind, Verdict
 from cicdctl.model.fixing import FailureBundle
-from cicdctl.near_words import near_word
 from cicdctl.project import Project
 from cicdctl.project_config import home_of
 
@@ -29,31 +28,6 @@ MOST_REPORTS = 8
 MOST_REPORT_BYTES = 8 << 20
 MOST_TRACKED_BYTES = 32 << 20
 _REPORT = re.compile(rb"(?:^|/)[^/]{0,200}(?:\.sarif|(?:ruff|eslint|lint|jest|report|results)[^/]{0,60}\.json)$")
-_LOOKED_INTO = (Verdict.FAILED, Verdict.TIMED_OUT, Verdict.ERROR)
-
-
-def find_failed(project: Project, number: int, stage: str | None) -> tuple[RunSummary, StageResult]:
-    """Return a run and the stage of it that failed: the one named, else the first to blame.
-
-    Raises StoreError when there is no such run, UsageError when nothing of it failed.
-    """
-    summary = project.state.load(number)
-    if summary is None:
-        raise StoreError(f"there is no run #{number}", hint="cicdctl history lists them")
-    if stage is not None:
-        known = [one.stage for one in summary.stages]
-        result = next((one for one in summary.stages if one.stage == stage), None)
-        if result is None:
-            raise UsageError(f'run #{number} has no stage "{stage}"{near_word(stage, known)}')
-    else:
-        failed = [one for one in summary.stages if one.verdict in _LOOKED_INTO]
-        result = next((one for one in failed if not one.allowed_failure), None) or next(iter(failed), None)
-        if result is None:
-            how = "goes on" if summary.run.state is not RunState.DONE else f"is {summary.run.verdict}"
-            raise UsageError(f"no stage of run #{number} failed: it {how}", hint=f"cicdctl show {number} shows it")
-    if result.verdict not in _LOOKED_INTO:
-        raise UsageError(f'stage "{result.stage}" of run #{number} did not fail: it is {result.verdict}')
-    return summary, result
 
 
 def capture_failure(project: Project, summary: RunSummary, result: StageResult) -> FailureBundle:

@@ -8,48 +8,19 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from cicdctl.errors import CicdError, StoreError, UsageError
+from cicdctl.errors import CicdError
 from cicdctl.fixing.bundle import capture_failure
 from cicdctl.fixing.checker import Checker
 from cicdctl.fixing.engine import heal
 from cicdctl.fixing.escalation import escalate
 from cicdctl.fixing.evidence import save_bundle
-from cicdctl.fixing.work import FixOptions, OpenFixer, Tell, Work, stage_of
-from cicdctl.model import Run, RunState, RunSummary, StageResult, Verdict
+from cicdctl.fixing.work import FixOptions, OpenFixer, Tell, Work
+from cicdctl.model import Run, RunSummary, StageResult
 from cicdctl.model.fixing import FixRecord, FixState
-from cicdctl.near_words import near_word
 from cicdctl.project import Project
 from cicdctl.store import Lock, is_locked, lock
 
 WAIT_S = 0.2
-
-
-def find_failure(project: Project, number: int, stage: str | None) -> tuple[RunSummary, StageResult]:
-    """Return a run and the stage of it to repair: the one that is named, else the first that failed by itself.
-
-    Raises UsageError when there is none.
-    """
-    summary = project.state.load(number)
-    if summary is None:
-        raise StoreError(f"there is no run #{number}", hint="cicdctl history lists them")
-    if summary.run.state is not RunState.DONE:
-        raise UsageError(f"run #{number} goes on", hint=f"cicdctl logs {number} -f follows it")
-    if stage is not None:
-        found = stage_of(summary, stage)
-        if found is None:
-            known = [one.stage for one in summary.stages]
-            raise UsageError(f'run #{number} has no stage "{stage}"{near_word(stage, known)}')
-    else:
-        found = next((one for one in summary.stages if _is_red(one)), None)
-        if found is None:
-            raise UsageError(f"no stage of run #{number} failed: it is {summary.run.verdict}")
-    if not _is_red(found):
-        raise UsageError(f'stage "{found.stage}" of run #{number} did not fail: it is {found.verdict}')
-    return summary, found
-
-
-def _is_red(result: StageResult) -> bool:
-    return result.verdict in (Verdict.FAILED, Verdict.TIMED_OUT) and not result.allowed_failure
 
 
 def start_fix(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from cicdctl.fixing.failed_stage import find_repairable
 from cicdctl.fixing.forecast import Forecast, forecast
-from cicdctl.fixing.sessions import find_failure, start_fix
+from cicdctl.fixing.sessions import start_fix
 from cicdctl.fixing.work import FixOptions, Tell
 from cicdctl.model.fixing import FixRecord
 from cicdctl.orchestrator.fix_checks import RunChecker
@@ -24,7 +25,7 @@ def fix_run(
     """Fix a failed stage of a run; see `fixing.sessions.start_fix`."""
     from cicdctl.fixing.fixers import open_fixers
 
-    summary, result = find_failure(project, number, stage)
+    summary, result = find_repairable(project, number, stage)
     return start_fix(
         project,
         summary,
@@ -41,5 +42,5 @@ def forecast_fix(project: Project, number: int, stage: str | None, options: FixO
     """Say what `fix_run` would do."""
     from cicdctl.fixing.fixers import open_fixers
 
-    summary, result = find_failure(project, number, stage)
+    summary, result = find_repairable(project, number, stage)
     return forecast(project, summary, result, open_fixers(project, summary.run, options), options)
