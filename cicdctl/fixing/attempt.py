@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from cicdctl.fixing.candidate import build_candidate, candidate_diff
 from cicdctl.fixing.checking import Desk
 from cicdctl.fixing.evidence import attempt_diff, save_attempt
 from cicdctl.fixing.judging import blocks, judge
+from cicdctl.fixing.tampering import Seals
 from cicdctl.fixing.work import OpenFixer, Work
 from cicdctl.model.fixing import (
     Candidate,
@@ -123,9 +124,15 @@ def attempt(work: Work) -> None:
     with _worktree(work) as (worktree, commit):
         desk = Desk(work, fixer, worktree, commit)
         work.advance(FixState.APPLYING)
+        seals = _seals(work, worktree)
         feedback = None
         for is_last in (False, True):
             result = _ask(work, desk.request(_previous(work), feedback=feedback), fixer)
+            broken = seals.broken()
+            if broken:
+                _keep(work, result, None, ())
+                _stop_tampering(work, broken)
+                return
             candidate, findings = _look(work, desk, result)
             _keep(work, result, candidate, findings)
             if result.status is not FixStatus.CHANGED or candidate is None:
@@ -139,6 +146,23 @@ def attempt(work: Work) -> None:
                 return
             feedback = "\n".join(f"{one.rule}: {one.text} ({one.file}:{one.line})" for one in blocked)
         work.advance(FixState.GUARDED)
+
+
+def _seals(work: Work, worktree: Path) -> Seals:
+    from cicdctl.process import probe_sandbox
+
+    is_shut_off = work.settings.sandbox != "off" and probe_sandbox().bwrap
+    return Seals(work.project, worktree, is_shut_off=bool(is_shut_off))
+
+
+def _stop_tampering(work: Work, broken: Sequence[str]) -> None:
+    """Write the attempt off; when the user's own repository was changed, that is the end, and people are told."""
+    text = f"{', '.join(broken)} changed while {work.record.fixer} worked"
+    finding = GuardFinding(rule="tampering", level="block", text=text[:200])
+    work.note(findings=(finding,))
+    lose(work, f"tampering: {text}", status=FixStatus.ERROR)
+    if any(name.startswith(".git/") for name in broken):
+        work.end(FixOutcome.GUARD_REJECTED, f"{text}: look at it before you use git here, unless it was you")
 
 
 def _ask(work: Work, request: FixRequest, fixer: OpenFixer) -> FixResult:
