@@ -70,6 +70,7 @@ def start(
     """Start or resume a fix: `cicdctl fix 42` is short for it."""
     from cicdctl.fixing.work import FixOptions
     from cicdctl.orchestrator.healing import fix_run, forecast_fix
+    from cicdctl.process import prepare_runner_process
     from cicdctl.reports.fixes import print_fix, print_forecast, tell_progress
 
     options = FixOptions(
@@ -84,6 +85,8 @@ def start(
         number, stage = run_and_stage(project, which)
         if dry_run:
             raise typer.Exit(print_forecast(forecast_fix(project, number, stage, options), json=json))
+        # What a fixer starts could otherwise read our environment, with the key in it, through /proc.
+        prepare_runner_process()
         stopped: list[int] = []
         for kind in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(kind, lambda number, _: stopped.append(number))
