@@ -40,7 +40,7 @@ FIX = Table(
         Key(name="verify", shape=VERIFY, doc="How a fix is tested", default="{}"),
         Key(name="network_stages", shape=STAGE_GLOBS, doc="Stages that keep their network while a fix is tested", default="[]", tighten="narrower"),
         Key(name="secret_stages", shape=STAGE_GLOBS, doc="Stages that keep their secrets while a fix is tested", default="[]", tighten="narrower"),
-        Key(name="env_allow", shape=ENV_NAMES, doc="Variables a fixer inherits", default="[]", tighten="narrower"),
+        Key(name="env_allow", shape=ENV_NAMES, doc="Variables a fixer inherits, and a stage that tries what a model wrote, in the place of `orchestrator.env_allow`", default="[]", tighten="narrower"),
         Key(name="sandbox", shape=Choice(options=("off", "auto", "required")), doc="Sandbox of fixers and of their checks", default='"auto"', tighten="order"),
         Key(name="isolation", shape=Choice(options=("worktree", "clone")), doc="`clone`: each checkout of a fix is a repository of its own, with copies of one commit's objects and no way to yours", default='"worktree"', tighten="order"),
         Key(name="protected_paths", shape=GLOBS, doc="More files a fix may not change, beside tests, CI, lock files and manifests", default="[]", tighten="add"),

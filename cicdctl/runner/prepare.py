@@ -88,6 +88,8 @@ def _prepare(
     written = pipeline
     if request.confined:
         pipeline = confined(pipeline, settings.fix)
+        # What the operator lets all stages inherit may be a credential: here only what fixers may have.
+        settings = replace(settings, orchestrator=replace(settings.orchestrator, env_allow=settings.fix.env_allow))
     elif request.trust is not Trust.TRUSTED:
         from cicdctl.planning import restrict, restrictions, withhold
 
