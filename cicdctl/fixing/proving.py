@@ -46,7 +46,7 @@ def verify(work: Work) -> None:
     assert commit is not None
     if work.record.state is FixState.STAGED:
         work.advance(FixState.VERIFYING)
-    confined = work.fixer is not None and work.fixer.is_ai
+    confined = work.is_confined
     quick = work.run_stages(f"verify/{number}/stage", commit, stages=(work.record.stage,), confined=confined)
     if not _passes(work, quick, "the failing stage still fails"):
         return
@@ -118,6 +118,10 @@ def _passes(work: Work, summary: RunSummary, otherwise: str) -> bool:
         lose(work, f"not verified (#{run.number}): {(failed and failed.reason) or run.reason or run.verdict}")
         return False
     bundle = capture_failure(work.project, summary, failed)
+    if work.is_confined and bundle.category == "infra":
+        # Neither this attempt nor the next can be proved here, so nothing more is spent.
+        how = "what a model wrote runs without network (fix.network_stages) and within limits"
+        work.end(FixOutcome.INFRA, f"not verified: {failed.stage}: {bundle.category_reason}; {how} (#{run.number})")
     if failed.stage == work.record.stage and work.fixer is not None and not work.fixer.is_ai:
         _accept_progress(work, bundle)
     what = bundle.diagnostics[0].message if bundle.diagnostics else f"exit {failed.exit_code}"

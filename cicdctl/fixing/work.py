@@ -108,6 +108,11 @@ class Work:
         """Who made the candidate."""
         return next((one for one in self.fixers if one.name == self.record.fixer), None)
 
+    @property
+    def is_confined(self) -> bool:
+        """Whether a model made the candidate: then it runs without secrets and network."""
+        return self.fixer is not None and self.fixer.is_ai
+
     @cached_property
     def answers(self) -> list[tuple[OpenFixer, Applicability]]:
         """What each fixer says of this failure, in the order in which they are asked: commands first."""
