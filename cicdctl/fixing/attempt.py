@@ -11,19 +11,22 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from cicdctl.fixing.candidate import build_candidate, candidate_diff
-from cicdctl.fixing.checking import Desk
+from cicdctl.fixing.checking import Desk, add_usage
 from cicdctl.fixing.evidence import attempt_diff, save_attempt
 from cicdctl.fixing.judging import blocks, judge
+from cicdctl.fixing.known_fixes import find_known
 from cicdctl.fixing.tampering import Seals
 from cicdctl.fixing.work import OpenFixer, Work
 from cicdctl.model.fixing import (
     Candidate,
     FixAttempt,
     FixOutcome,
+    FixRecord,
     FixRequest,
     FixResult,
     FixState,
     FixStatus,
+    FixUsage,
     GuardFinding,
     PreviousAttempt,
 )
@@ -121,6 +124,10 @@ def attempt(work: Work) -> None:
     if fixer is None:
         lose(work, "it is not configured any more")
         return
+    known = find_known(work, fixer)
+    if known is not None:
+        _take_over(work, fixer, known)
+        return
     with _worktree(work) as (worktree, commit):
         desk = Desk(work, fixer, worktree, commit)
         work.advance(FixState.APPLYING)
@@ -146,6 +153,19 @@ def attempt(work: Work) -> None:
                 return
             feedback = "\n".join(f"{one.rule}: {one.text} ({one.file}:{one.line})" for one in blocked)
         work.advance(FixState.GUARDED)
+
+
+def _take_over(work: Work, fixer: OpenFixer, known: FixRecord) -> None:
+    """Make the patch of an earlier fix the candidate of this one: guards and verification begin anew."""
+    assert known.candidate is not None and known.result is not None
+    text = f"{fixer.name} has repaired the same failure of the same files in fix {known.id}: it is not asked again"
+    work.tell(text)
+    work.advance(FixState.APPLYING, text)
+    candidate = replace(known.candidate, base=work.record.base)
+    author = FixUsage(model=known.usage.model, endpoint=known.usage.endpoint)
+    _keep(work, replace(known.result, usage=author), candidate, judge(work, candidate, fixer))
+    work.note(usage=add_usage(work.record.usage, author))
+    work.advance(FixState.GUARDED)
 
 
 def _seals(work: Work, worktree: Path) -> Seals:
