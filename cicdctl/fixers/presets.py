@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterable
 from pathlib import Path
 
+from cicdctl.fixing.own_tools import is_used
 from cicdctl.model import Value
 from cicdctl.model.fixing import Diagnostic, FailureBundle
 
-# Where a repository says which tools it uses.
-_SETTINGS = (
-    "pyproject.toml", "setup.cfg", "tox.ini", "noxfile.py", "package.json", "Makefile", "makefile", "GNUmakefile",
-    "justfile", "Taskfile.yml", ".pre-commit-config.yaml",
-)  # fmt: skip
 _MOST_BYTES = 256 << 10
 # Not npx: it asks the registry for what is not there.
 _OF_NODE = 'PATH="$PWD/node_modules/.bin:$PATH" '
@@ -34,7 +28,7 @@ class Step(Value, frozen=True, kw_only=True):
 class Preset(Value, frozen=True, kw_only=True):
     """One tool. It answers diagnostics of `tools`, when one of `programs` is installed.
 
-    `marks` are files that only a repository which uses the tool has. `network`: it cannot work without.
+    `network`: it cannot work without.
     `rewrites`: names of the files that it writes, where these are not those that were complained about.
     `version` is a command that says which one it is.
     """
@@ -43,7 +37,6 @@ class Preset(Value, frozen=True, kw_only=True):
     programs: tuple[str, ...]
     steps: tuple[Step, ...]
     tools: tuple[str, ...]
-    marks: tuple[str, ...] = ()
     network: bool = False
     rewrites: tuple[str, ...] = ()
     version: str = ""
@@ -65,19 +58,12 @@ class Preset(Value, frozen=True, kw_only=True):
 
     def is_used(self, bundle: FailureBundle, worktree: Path) -> bool:
         """Whether the stage's commands or the repository's settings name the tool; a log alone may be mistaken."""
-        if any((worktree / mark).is_file() for mark in self.marks) or _names(bundle.command, self.tools):
-            return True
-        return _names(filter(None, (_read(worktree / name) for name in _SETTINGS)), self.tools)
+        return any(is_used(tool, bundle.command, lambda name: _read(worktree / name)) for tool in self.tools)
 
 
-def _names(texts: Iterable[str], words: Collection[str]) -> bool:
-    pattern = re.compile("|".join(rf"(?<![\w-]){re.escape(word)}(?![\w-])" for word in words))
-    return any(pattern.search(text) for text in texts)
-
-
-def _read(path: Path) -> str:
+def _read(path: Path) -> str | None:
     if path.is_symlink() or not path.is_file():
-        return ""
+        return None
     with path.open("rb") as file:
         return file.read(_MOST_BYTES).decode("utf-8", "replace")
 
@@ -92,7 +78,6 @@ PRESETS: tuple[Preset, ...] = (
             Step(run="black --quiet {files}", words="black"),
         ),
         tools=("ruff",),
-        marks=("ruff.toml", ".ruff.toml"),
         version="ruff --version",
         priority=10,
     ),
@@ -101,7 +86,6 @@ PRESETS: tuple[Preset, ...] = (
         programs=("isort",),
         steps=(Step(run="isort --quiet {files}"), Step(run="black --quiet {files}", words="black")),
         tools=("isort",),
-        marks=(".isort.cfg",),
         version="isort --version-number",
         priority=11,
     ),
@@ -121,7 +105,6 @@ PRESETS: tuple[Preset, ...] = (
             Step(run=_OF_NODE + "prettier --write {files}", words="prettier"),
         ),
         tools=("eslint",),
-        marks=("eslint.config.js", "eslint.config.mjs", "eslint.config.cjs", "eslint.config.ts", ".eslintrc.json"),
         version=_OF_NODE + "eslint --version",
         priority=20,
     ),
@@ -130,7 +113,6 @@ PRESETS: tuple[Preset, ...] = (
         programs=("node",),
         steps=(Step(run=_OF_NODE + "prettier --write {files}"),),
         tools=("prettier",),
-        marks=(".prettierrc", ".prettierrc.json", ".prettierrc.yaml", "prettier.config.js", ".prettierignore"),
         version=_OF_NODE + "prettier --version",
         priority=21,
     ),
@@ -146,7 +128,6 @@ PRESETS: tuple[Preset, ...] = (
         programs=("gofmt",),
         steps=(Step(run="gofmt -w {files}"),),
         tools=("gofmt",),
-        marks=("go.mod",),
         version="go version",
         priority=21,
     ),
@@ -161,7 +142,6 @@ PRESETS: tuple[Preset, ...] = (
             Step(run="cargo fmt", words="cargo fmt"),
         ),
         tools=("clippy",),
-        marks=("Cargo.toml",),
         version="cargo clippy --version",
         priority=20,
     ),
@@ -170,7 +150,6 @@ PRESETS: tuple[Preset, ...] = (
         programs=("cargo-fmt",),
         steps=(Step(run="cargo fmt"),),
         tools=("rustfmt",),
-        marks=("Cargo.toml",),
         version="cargo fmt --version",
         priority=21,
     ),
@@ -180,7 +159,6 @@ PRESETS: tuple[Preset, ...] = (
         # The hooks that failed are named in the log, their files seldom.
         steps=(Step(run="pre-commit run --color never --all-files"),),
         tools=("pre-commit",),
-        marks=(".pre-commit-config.yaml",),
         version="pre-commit --version",
         priority=40,
     ),
@@ -194,7 +172,6 @@ PRESETS: tuple[Preset, ...] = (
             ),
         ),
         tools=("lock",),
-        marks=("uv.lock", "poetry.lock", "package-lock.json"),
         network=True,
         rewrites=("uv.lock", "poetry.lock", "package-lock.json"),
         priority=60,

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import stat
 from collections.abc import Callable, Iterator
 
 from cicdctl.errors import CicdError
@@ -12,10 +10,11 @@ from cicdctl.fixing.capture import Evidence, capture, clean_lines
 from cicdctl.fixing.inventory import inventory_of
 from cicdctl.fixing.known_secrets import login_secrets, remote_secrets, secret_variables
 from cicdctl.fixing.matchers.declared import decode_report
-from cicdctl.fixing.normal_text import HEAD_BYTES, TAIL_BYTES, cut_line
+from cicdctl.fixing.normal_text import cut_line
 from cicdctl.fixing.own_files import OwnFiles
 from cicdctl.fixing.plugin_matchers import plugin_matchers
 from cicdctl.fixing.redact import RedactionFailed, Redactor
+from cicdctl.fixing.stage_log import read_stage_log
 from cicdctl.model import Pipeline, Run, RunFilter, RunSummary, StageResult, TriggerKind, Verdict
 from cicdctl.model.fixing import FailureBundle
 from cicdctl.project import Project
@@ -46,8 +45,8 @@ def capture_failure(project: Project, summary: RunSummary, result: StageResult) 
     evidence = Evidence(
         run=run,
         result=result,
-        log=_read_log(project, result),
-        greens=tuple(_read_log(project, one, limit=GREEN_LOG_BYTES) for _, one in greens),
+        log=read_stage_log(project, result),
+        greens=tuple(read_stage_log(project, one, limit=GREEN_LOG_BYTES) for _, one in greens),
         green_run=green.number if green else None,
         commands=_commands(project, run, result.stage),
         changed=_changed(project, green, run),
@@ -80,7 +79,7 @@ def read_log(project: Project, summary: RunSummary, stage: str, redactor: Redact
     result = next((one for one in summary.stages if one.stage == stage), None)
     if result is None or result.log is None:
         return None
-    lines = clean_lines(_read_log(project, result), redactor)
+    lines = clean_lines(read_stage_log(project, result), redactor)
     return "\n".join(cut_line(line) for line in redactor.text("\n".join(lines)).split("\n"))
 
 
@@ -105,27 +104,6 @@ def _tracked(project: Project, run: Run) -> Callable[[str], bool]:
         return answers[text]
 
     return is_tracked
-
-
-def _read_log(project: Project, result: StageResult, *, limit: int = HEAD_BYTES + TAIL_BYTES) -> bytes:
-    """Read head and tail of a log; nothing when there is none, or a stage has put a link or a pipe in its place."""
-    if result.log is None:
-        return b""
-    try:
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        with os.fdopen(os.open(project.state_folder / result.log, flags), "rb") as file:
-            facts = os.fstat(file.fileno())
-            if not stat.S_ISREG(facts.st_mode):
-                return b""
-            if facts.st_size <= limit:
-                return file.read(limit)
-            head = file.read(limit // 16)
-            tail = limit - len(head)
-            gap = facts.st_size - limit
-            file.seek(facts.st_size - tail)
-            return head + f"\n[… {gap} bytes left out …]\n".encode() + file.read(tail)
-    except OSError:
-        return b""
 
 
 def _green_runs(project: Project, run: Run, stage: str) -> Iterator[tuple[Run, StageResult]]:

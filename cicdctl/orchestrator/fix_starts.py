@@ -1,8 +1,9 @@
-"""Which failures are worked on by themselves, and the processes that do it. Loads nothing of the room `fixing`."""
+"""Which failures are worked on by themselves, and the processes that do it. Loads of the room `fixing` what it must."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from cicdctl.errors import CicdError
@@ -37,21 +38,40 @@ def wants_fix(project: Project, summary: RunSummary) -> bool:
     on = [fixer for fixer in settings.fixers if fixer.enabled is not False]
     if any(matches_name(fixer.stages, name) for fixer in on for name in failed):
         return True
-    return bool(project.environ.get(KEY_VARIABLE)) or _names_a_tool(project, summary, failed)
+    if project.environ.get(KEY_VARIABLE):
+        return True
+    commands = _commands(project, summary, failed)
+    return _TOOLS.search(" ".join(commands)) is not None or _shows_a_tool(project, summary, commands)
 
 
-def _names_a_tool(project: Project, summary: RunSummary, failed: set[str]) -> bool:
-    """Whether a failed stage starts a tool that can repair what it complains about."""
+def _commands(project: Project, summary: RunSummary, failed: set[str]) -> list[str]:
     run = summary.run
     try:
         config = project.configuration.at(run.tree, text=run.options.get("config_text"))
     except CicdError:
-        return False
+        return []
     pipeline = config.pipeline(run.pipeline)
-    commands = (
-        " ".join(text for stage in pipeline.stages if stage.name in failed for text in stage.run) if pipeline else ""
-    )
-    return _TOOLS.search(commands) is not None
+    return [text for stage in pipeline.stages if stage.name in failed for text in stage.run] if pipeline else []
+
+
+def _shows_a_tool(project: Project, summary: RunSummary, commands: Sequence[str]) -> bool:
+    """Whether a failed `make lint`, `npm run lint` or `tox` shows that it was a tool that can repair this.
+
+    The log has to show its complaints, and the repository to name it: what merely looks alike starts nothing.
+    """
+    from cicdctl.fixing.own_tools import complaining_tools, is_used
+
+    repository, tree = project.repository, summary.run.tree
+
+    def read(name: str) -> str | None:
+        content = repository.read_file(tree, name.encode())
+        return None if content is None else content.decode("utf-8", "replace")
+
+    try:
+        tools = complaining_tools(project, (one for one in summary.stages if one.verdict in _RED))
+        return any(is_used(tool, commands, read) for tool in tools)
+    except CicdError:
+        return False
 
 
 def heal_in_front(project: Project, summary: RunSummary) -> None:

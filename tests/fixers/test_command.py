@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from cicdctl.fixers.command import CommandOptions, kinds_for
+from cicdctl.fixers.presets import PRESETS
+from cicdctl.fixing.own_tools import MARKS
 from cicdctl.model.fixing import Diagnostic, FailureBundle, FixBudget, FixRequest, FixResult
 from cicdctl.project import Invocation, open_project
 
@@ -196,6 +198,11 @@ def test_pre_commit_runs_twice(bench):
     result = work.fix("pre-commit", complaint("pre-commit", None))
     assert (result.status, result.changed, result.reason) == ("changed", ("a.py",), "")
     assert work.read("a.py") == "if 1:\n    x = 1\n"
+
+
+def test_every_tool_of_a_preset_is_one_that_starts_a_fix():
+    """What answers complaints is what a failure is looked through for."""
+    assert {tool for preset in PRESETS for tool in preset.tools} == set(MARKS)
 
 
 def test_presets_answer_their_tool_where_it_is_installed_and_used(bench):

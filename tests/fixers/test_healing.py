@@ -44,6 +44,37 @@ def test_ruff_repairs_and_formats_in_one_go(tooled):
     assert project.git("show", "cicdctl/fix/1-lint:tests/test_a.py").endswith("def test_a(one=1):\n    assert one == 1")
 
 
+BEHIND = {
+    "make": ("make lint", {"Makefile": "lint:\n\truff check --output-format concise .\n"}),
+    "npm": ("npm run lint", {"package.json": '{"name": "a", "scripts": {"lint": "ruff check --output-format=full ."}}'}),
+}
+
+
+@pytest.mark.parametrize("program", BEHIND)
+def test_tool_behind_another_command(tooled, program):
+    """The log shows that it was ruff, and the repository names it: a fix starts by itself."""
+    if shutil.which(program) is None:
+        pytest.skip(f"{program} is not installed here")
+    lint, files = BEHIND[program]
+    project = tooled(lint, files | {"a.py": "import os\nx = 1\n"})
+    run = project.cicdctl("run", "build", "HEAD").fails(1)
+    assert "fix ready  cicdctl/fix/1-lint" in run.stdout + run.stderr
+    assert project.git("show", "cicdctl/fix/1-lint:a.py") == "x = 1"
+
+
+@pytest.mark.parametrize(
+    ("said", "files"),
+    [
+        ("a.py:1:8: F401 [*] `os` imported but unused", {}),  # nobody here uses ruff
+        ("42 tests failed", {"ruff.toml": ""}),  # and here it has not complained
+    ],
+)
+def test_what_only_looks_like_a_tool_starts_nothing(tooled, said, files):
+    project = tooled("cat said; false", files | {"a.py": "import os\n", "said": said + "\n"})
+    project.cicdctl("run", "build", "HEAD").fails(1)
+    assert json.loads(project.cicdctl("fix", "list", "--json").passes().stdout)["fixes"] == []
+
+
 def test_pre_commit_repairs(tooled):
     """The stage runs it, it rewrites and fails; its second run is content, and that is the fix."""
     hooks = """
