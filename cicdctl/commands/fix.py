@@ -90,11 +90,16 @@ def start(
         stopped: list[int] = []
         for kind in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(kind, lambda number, _: stopped.append(number))
-        record = fix_run(project, number, stage, options=options, tell=tell_progress, cancelled=lambda: bool(stopped))
-        if automatic:
-            from cicdctl.orchestrator.aftermath import settle_pause
+        record = None
+        try:
+            record = fix_run(
+                project, number, stage, options=options, tell=tell_progress, cancelled=lambda: bool(stopped)
+            )
+        finally:
+            if automatic:
+                from cicdctl.orchestrator.aftermath import settle_pause
 
-            settle_pause(project, number, is_fixed=record.outcome is FixOutcome.FIXED)
+                settle_pause(project, number, is_fixed=record is not None and record.outcome is FixOutcome.FIXED)
         raise typer.Exit(print_fix(project, record, json=json))
 
 

@@ -96,9 +96,9 @@ def close_dead(project: Project) -> Iterator[FixRecord]:
             yield record
 
 
-def is_alive(project: Project, record: FixRecord) -> bool:
-    """Whether some process works on the branch of this fix."""
-    return is_locked(_lock_path(project, record.ref, record.base)) is not None
+def is_worked_on(project: Project, run: Run) -> bool:
+    """Whether some process works on a fix of the branch of this run."""
+    return is_locked(_lock_path(project, run.ref, run.commit)) is not None
 
 
 @contextmanager

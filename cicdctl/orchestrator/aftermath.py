@@ -7,10 +7,11 @@ import time
 
 from cicdctl.errors import CicdError
 from cicdctl.model import Run, RunFilter, RunSummary
+from cicdctl.model.fixing import FixOutcome
 from cicdctl.model.verdict import TRIALS
 from cicdctl.orchestrator.culprit import look_for_culprit
-from cicdctl.orchestrator.fix_starts import start_fix_process, wants_fix
-from cicdctl.orchestrator.pausing import holds, let_go_on
+from cicdctl.orchestrator.fix_starts import go_on_with_fixes, may_go_on, start_fix_process, wants_fix
+from cicdctl.orchestrator.pausing import holder_of, holds, let_go_on
 from cicdctl.orchestrator.places import RED, events_of, runs_of_place
 from cicdctl.project import Project
 from cicdctl.runner import run_lock
@@ -19,8 +20,12 @@ from cicdctl.store import Noted, lock, lock_patiently
 # Events: the runner leaves the first with the failure; the second says that it is dealt with.
 DUE, DONE = "failure_due", "failure_settled"
 ESCALATED = "escalated"
+# People know that a pipeline waits for them.
+PAUSE_TOLD = "pause_told"
 # Older ones are history, see `lost`.
 FRESH_S = 3600.0
+# By then a fix that was started has written down that it began.
+BEGUN_S = 60.0
 _log = logging.getLogger("cicdctl.failures")
 
 
@@ -41,11 +46,30 @@ def after_failure(project: Project, summary: RunSummary) -> None:
 
 
 def catch_up(project: Project) -> None:
-    """Do after recent failures what a process was killed over: its runner, or the search for the culprit."""
+    """Do after recent failures what a process was killed over: its runner, the search for the culprit, its fix."""
     for verdict in RED:
         for run in project.state.runs(RunFilter(verdict=verdict, trials=False, limit=20)):
             if run.finished_at is not None and 0 <= time.time() - run.finished_at < FRESH_S:
                 _catch_up_with(project, run)
+    go_on_with_fixes(project)
+    for pipeline in project.state.queue.paused():
+        holder = holder_of(project, pipeline) if pipeline else None
+        if holder is not None and _is_left(project, holder):
+            fixed = any(one.outcome is FixOutcome.FIXED for one in project.fixes.of_run(holder.number))
+            settle_pause(project, holder.number, is_fixed=fixed)
+
+
+def _is_left(project: Project, run: Run) -> bool:
+    """Whether the fix that was to let a pipeline go on, or to say that it waits, is over and has done neither."""
+    kinds = {event.kind for event in events_of(project, run.number)}
+    if DONE not in kinds or PAUSE_TOLD in kinds or run.finished_at is None:
+        return False
+    from cicdctl.fixing.sessions import is_worked_on
+
+    fixes = project.fixes.of_run(run.number)
+    if is_worked_on(project, run) or any(may_go_on(one) for one in fixes):
+        return False
+    return bool(fixes) or time.time() - run.finished_at > BEGUN_S
 
 
 def _catch_up_with(project: Project, run: Run) -> None:
@@ -82,6 +106,7 @@ def tell_paused(project: Project, run: Run) -> None:
     _log.warning(text)
     project.warn(text)
     project.state.tell(run, ESCALATED, text)
+    project.state.apply([Noted(kind=PAUSE_TOLD)], run=run.number, epoch=run.epoch)
 
 
 def settle_pause(project: Project, number: int, *, is_fixed: bool) -> None:

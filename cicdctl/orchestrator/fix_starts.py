@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cicdctl.errors import CicdError
 from cicdctl.model import RunSummary, Trust, Verdict
+from cicdctl.model.fixing import FixRecord, FixState
 from cicdctl.model.verdict import TRIALS
 from cicdctl.planning.names import matches_name
 from cicdctl.project import Project
@@ -18,6 +19,8 @@ KEY_VARIABLE = "ANTHROPIC_API_KEY"
 _TOOLS = re.compile(
     r"\b(?:ruff|black|isort|prettier|eslint|gofmt|goimports|rustfmt|cargo (?:fmt|clippy)|pre-commit|npm ci|uv|poetry)\b"
 )
+# As many processes as one fix may cost without anybody asking for it.
+MOST_PROCESSES = 5
 _RED = (Verdict.FAILED, Verdict.TIMED_OUT)
 
 
@@ -113,11 +116,16 @@ def _folder(project: Project) -> Path:
 
 def go_on_with_fixes(project: Project) -> None:
     """Go on with every fix that a dead process left: each in a process of its own."""
-    if not project.has_state or not project.fixes.unfinished():
+    if not project.has_state or not any(map(may_go_on, project.fixes.unfinished())):
         return
     from cicdctl.fixing.sessions import close_dead
 
     for record in list(close_dead(project)):
-        summary = project.state.load(record.run)
+        summary = project.state.load(record.run) if may_go_on(record) else None
         if summary is not None:
             start_fix_process(project, summary, stage=record.stage)
+
+
+def may_go_on(record: FixRecord) -> bool:
+    """Whether a fix without an outcome is gone on with by itself; one that kills its process each time is not."""
+    return record.state is not FixState.DONE and record.epoch <= MOST_PROCESSES

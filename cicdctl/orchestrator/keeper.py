@@ -14,7 +14,6 @@ from cicdctl.errors import CicdError, StoreError, describe
 from cicdctl.model import Value
 from cicdctl.orchestrator.aftermath import catch_up
 from cicdctl.orchestrator.drain import drain
-from cicdctl.orchestrator.fix_starts import go_on_with_fixes
 from cicdctl.orchestrator.lead import stop_file, take_the_lead
 from cicdctl.orchestrator.logs import PROJECT
 from cicdctl.orchestrator.looking import Look, pause_after
@@ -147,7 +146,6 @@ class Keeper(threading.Thread):
                 _log.info("run #%d (%s) goes on", run.number, run.pipeline, extra={"run": run.number})
         watched = (spool_folder(project), stop_file(project), *project.state.files)
         self._paths = tuple(map(str, watched))
-        go_on_with_fixes(project)
         self._begin_senses(project)
         _log.info("watching %s, pid %d", self._senses.describe(project), os.getpid())
 

@@ -13,6 +13,7 @@ import pytest
 
 from cicdctl.orchestrator import looking
 from cicdctl.orchestrator.looking import Looker
+from tests.conftest import marked_processes
 
 CONFIG = """
 [pipelines.build]
@@ -64,6 +65,36 @@ def test_pause_after_failure(make_project, wait_for_quiet):
     project.cicdctl("resume").passes()
     project.cicdctl("pause", "build").passes()
     assert 'paused: pipeline "build"; cicdctl' in project.cicdctl("status").passes().stdout
+
+
+@pytest.mark.parametrize(("killed", "new"), [("applying", "good"), ("done", "good"), ("done", "BAD")])
+def test_fix_that_is_killed_leaves_no_pipeline_waiting(make_project, wait_until, allow_failpoints, killed, new):
+    """Whoever watches goes on with it, and with what it would have done: the queue goes on, or people are told."""
+    settings = "failure_handling = { pause_on_failure = true }\n"
+    fixer = f'[fixers.mine]\nrun = "sed -i s/BAD/{new}/ app"\npaths = ["app"]\n'
+    config = CONFIG.replace("test ! -e broken", "! grep BAD app") + settings + TOLD + fixer
+    project = make_project(config=config, files={"app": "BAD\n"})
+    allow_failpoints(project.path)
+    project.cicdctl("trigger", "build", "--wait", "end", env={"CICDCTL_FAILPOINT": f"fix-{killed}"}).fails(1)
+
+    def state() -> str:
+        listed = json.loads(project.cicdctl("fix", "list", "--json").passes().stdout)["fixes"]
+        return listed[0]["state"] if listed else ""
+
+    def is_paused() -> bool:
+        return bool(json.loads(project.cicdctl("status", "--json").passes().stdout)["paused"])
+
+    wait_until(lambda: state() == killed and not marked_processes(os.fsencode(project.path)), what="its end")
+    assert is_paused()
+    assert not told(project, "needs a person")
+    project.cicdctl("watch", "--once").passes()
+    if new == "good":
+        wait_until(lambda: not is_paused(), what="the queue")
+        assert not told(project, "needs a person")
+    else:
+        project.cicdctl("watch", "--once").passes()
+        assert len(told(project, "needs a person on main (#1)")) == 1
+        assert is_paused()
 
 
 def test_by_hand_nothing_is_held(make_project):
