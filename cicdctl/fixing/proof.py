@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -30,9 +31,9 @@ def make_proof(record: FixRecord, *, ended_at: float, config_sha256: str, kind: 
         "config_sha256": config_sha256,
         "tool_versions": dict(result.tool_versions) if result else {},
         "diff_sha256": candidate.diff_sha256,
-        "files": msgspec.to_builtins(candidate.files),
-        "findings": msgspec.to_builtins(record.findings),
-        "verification": msgspec.to_builtins(record.verification or Verification()),
+        "files": candidate.files,
+        "findings": record.findings,
+        "verification": record.verification or Verification(),
         "cost_usd": round(record.usage.cost_usd, 6),
         "tokens": {
             "input": record.usage.input_tokens,
@@ -49,8 +50,11 @@ def make_proof(record: FixRecord, *, ended_at: float, config_sha256: str, kind: 
 
 
 def canonical(document: Any) -> str:
-    """Return a document as the one text that its digest is made of: sorted keys, sets too, no blanks."""
-    return msgspec.json.encode(_sorted(msgspec.to_builtins(document)), order="sorted").decode()
+    """Return a document as the one text that its digest is made of: sorted keys, sets too, no blanks.
+
+    Every field of a value is in it, also one that is as it mostly is: a proof does not leave open what it claims.
+    """
+    return msgspec.json.encode(_whole(document), order="sorted").decode()
 
 
 def digest_of(proof: str) -> str:
@@ -58,11 +62,13 @@ def digest_of(proof: str) -> str:
     return "sha256:" + hashlib.sha256(proof.encode()).hexdigest()
 
 
-def _sorted(value: Any) -> Any:
+def _whole(value: Any) -> Any:
+    if isinstance(value, msgspec.Struct):
+        return {name: _whole(getattr(value, name)) for name in value.__struct_fields__}
     if isinstance(value, set | frozenset):
         return sorted(value)
-    if isinstance(value, dict):
-        return {name: _sorted(item) for name, item in value.items()}
+    if isinstance(value, Mapping):
+        return {name: _whole(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_sorted(item) for item in value]
+        return [_whole(item) for item in value]
     return value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sqlite3
 import sys
 
 import pytest
@@ -143,6 +144,9 @@ def test_without_bubblewrap_nothing_is_applied(make_project, tmp_path):
         "none",
     )
     assert (project.git("rev-parse", "topic"), record["applied_to"]) == (tip, None)
+    with sqlite3.connect(project.path / ".git/cicdctl/state.db") as state:
+        ((proof,),) = state.execute("SELECT text FROM fix_document WHERE name = 'proof'")
+    assert json.loads(proof)["verification"]["sandbox"] == "none"
 
 
 SOURCE = "def mean(values):\n    return sum(values) / len(values)\n"
