@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -273,3 +274,17 @@ def test_hostile_logs_take_a_moment(name):
     """500 KB of nothing but beginnings; quadratic work would take minutes, and the timeout is the judge."""
     bundle = bundle_of((STORMS[name] * 500_000)[:500_000])
     assert len(bundle.excerpt) <= 24_000
+
+
+def test_ten_megabytes_are_distilled_in_two_seconds():
+    """Of work, not of waiting for others, in the best of three tries; and what people need is still told."""
+    log = b"".join(b"step %d: linked module %d in 0.%ds, 0 errors\n" % (at, at % 977, at % 89) for at in range(230_000))
+    assert len(log) > 10e6
+    took = []
+    while len(took) < 3 and min(took, default=9.0) >= 2.0:
+        began = time.thread_time()
+        bundle = bundle_of(log + golden("pytest/long"))
+        took.append(time.thread_time() - began)
+    assert min(took) < 2.0
+    assert len(bundle.diagnostics) == 4
+    assert bundle.diagnostics[0].message in bundle.excerpt

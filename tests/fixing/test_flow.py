@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
 
 
 def state_of(project) -> dict[str, str]:
@@ -170,12 +171,20 @@ def test_proof_is_checked(broken):
     project.cicdctl("run", "build", "HEAD").fails(1)
     assert "FAILS" not in project.cicdctl("fix", "verify-proof", "cicdctl/fix/1-lint").passes().stdout
 
+    offered = project.git("rev-parse", "cicdctl/fix/1-lint")
     project.git("checkout", "-q", "cicdctl/fix/1-lint")
     project.write("src/app.py", "import os\n")
     project.git("commit", "-qa", "--amend", "--no-edit")
     forged = project.cicdctl("fix", "verify-proof", "HEAD").fails(1).stdout
     assert "FAILS  the commit has the tree that was verified" in forged
     assert "is no fix of cicdctl" in project.cicdctl("fix", "verify-proof", "HEAD^").fails(2).stderr
+
+    with sqlite3.connect(project.path / ".git/cicdctl/state.db") as state:
+        state.execute("UPDATE fix_document SET text = replace(text, '\"full\"', '\"partial\"') WHERE name = 'proof'")
+    tampered = project.cicdctl("fix", "verify-proof", offered).fails(1).stdout
+    assert [line for line in tampered.splitlines() if line.startswith("FAILS")] == [
+        "FAILS  the proof is the one the commit names"
+    ]
 
 
 def test_flaky_failure_is_not_fixed(broken, tmp_path):
