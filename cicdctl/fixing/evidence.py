@@ -17,6 +17,11 @@ def save_bundle(journal: FixJournal, id: str, bundle: FailureBundle) -> None:
     journal.put_document(id, BUNDLE, msgspec.json.encode(bundle, order="sorted").decode())
 
 
+def has_bundle(journal: FixJournal, id: str) -> bool:
+    """Whether what is known of the failure was kept before its process died."""
+    return journal.document(id, BUNDLE) is not None
+
+
 def load_bundle(journal: FixJournal, id: str) -> FailureBundle:
     """Give what is known of the failure. Raises StoreError when it is missing or damaged."""
     text = journal.document(id, BUNDLE)

@@ -13,7 +13,7 @@ from cicdctl.fixing.bundle import capture_failure
 from cicdctl.fixing.checker import Checker
 from cicdctl.fixing.engine import heal
 from cicdctl.fixing.escalation import escalate
-from cicdctl.fixing.evidence import save_bundle
+from cicdctl.fixing.evidence import has_bundle, save_bundle
 from cicdctl.fixing.work import FixOptions, OpenFixer, Tell, Work
 from cicdctl.model import Run, RunSummary, StageResult
 from cicdctl.model.fixing import FixRecord, FixState
@@ -46,6 +46,8 @@ def start_fix(
         if earlier and earlier[0].state is not FixState.DONE:
             record = project.fixes.take_over(earlier[0].id)
             tell(f"going on with fix {record.id} ({record.state})")
+            if not has_bundle(project.fixes, record.id):
+                save_bundle(project.fixes, record.id, capture_failure(project, summary, result))
         else:
             record = _begin(project, summary, result)
         work = Work(

@@ -60,6 +60,7 @@ class FixJournal:
                 (clean(record.id), record.run, clean(record.stage), row[0], *_columns(record)),
             )
             _write_event(connection, record.id, record.state.value, "")
+        reach(f"fix-{record.state.value}")
         return record
 
     def save(self, record: FixRecord, text: str = "") -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from cicdctl.model.fixing import FixState
 
-STATES = [state.value for state in FixState if state not in (FixState.CAPTURED,)]
+STATES = [state.value for state in FixState]
 
 
 @pytest.mark.parametrize("state", [*STATES, "applying-noted", "verifying-noted", "flake_check-noted"])
