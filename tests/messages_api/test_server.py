@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import time
+
 import anthropic
 import httpx2
 import pytest
@@ -60,6 +64,160 @@ def test_plain_json(api, client):
     assert message._request_id.startswith("req_")
     assert client.messages.count_tokens(model="m", messages=HELLO).input_tokens > 0
     assert "claude-opus-5-5" in [one.id for one in client.models.list()]
+    assert client.models.retrieve("claude-opus-5-5").id == "claude-opus-5-5"
+
+
+HEADERS = {"x-api-key": "sk-test", "anthropic-version": "2023-06-01"}
+BODY = {"model": "claude-sonnet-5-5", "max_tokens": 9, "messages": HELLO}
+
+
+@pytest.fixture
+def plain(api):
+    """No library between: what goes over the wire."""
+    with httpx2.Client(trust_env=False, timeout=2.0, base_url=api.url) as http:
+        yield http
+
+
+def test_both_ways_to_send_a_key_and_the_version(api, plain):
+    """A bearer token or x-api-key, anywhere; no other scheme; and never without a version."""
+
+    def statuses(headers: dict[str, str]) -> list[int]:
+        paths = ("/v1/messages", "/v1/messages/count_tokens")
+        posted = [plain.post(path, json=BODY, headers=headers).status_code for path in paths]
+        return [*posted, plain.get("/v1/models", headers=headers).status_code]
+
+    for scheme in ({"x-api-key": "sk-test"}, {"authorization": "Bearer sk-test"}):
+        api.says(text("hi"))
+        assert statuses(scheme | {"anthropic-version": "2026-10-21"}) == [200] * 3
+    assert api.violations == []
+    for headers, status in (
+        ({"anthropic-version": "2023-06-01"}, 401),
+        ({"authorization": "Basic sk-test", "anthropic-version": "2023-06-01"}, 401),
+        ({"x-api-key": "sk-test"}, 400),
+        ({"x-api-key": "sk-test", "anthropic-version": "2020-01-01"}, 400),
+    ):
+        assert statuses(headers) == [status] * 3
+    assert len(api.violations) == 6
+    api.violations.clear()
+
+
+def test_wire_of_a_message(api, plain):
+    """Every field of the body, and the headers that say whose it is."""
+    call = tool("view", path="a")
+    api.says(text("hi"), call)
+    answer = plain.post("/v1/messages", json=BODY, headers=HEADERS)
+    body = answer.json()
+    assert body == {
+        "id": body["id"],
+        "type": "message",
+        "role": "assistant",
+        "model": "claude-sonnet-5-5",
+        "content": [
+            {"type": "text", "text": "hi", "citations": None},
+            {
+                "type": "tool_use",
+                "id": call.document["id"],
+                "name": "view",
+                "input": {"path": "a"},
+                "caller": {"type": "direct"},
+            },
+        ],
+        "stop_reason": "tool_use",
+        "stop_sequence": None,
+        "stop_details": None,
+        "container": None,
+        "usage": {
+            "input_tokens": 1000,
+            "output_tokens": 100,
+            "cache_creation_input_tokens": 0,
+            "cache_read_input_tokens": 0,
+            "service_tier": "standard",
+        },
+    }
+    assert body["id"].startswith("msg_")
+    assert answer.headers["request-id"].startswith("req_")
+    assert answer.headers["anthropic-organization-id"]
+    assert answer.headers["anthropic-workspace-id"]
+
+
+def test_wire_of_a_stream(api, plain):
+    """Chunks of named events in the service's order, JSON of tools cut anywhere, and the usage summed at the end."""
+    api.says(thinking("hm"), tool("view", path="src/app.py"))
+    answer = plain.post("/v1/messages", json=BODY | {"stream": True}, headers=HEADERS)
+    assert answer.headers["transfer-encoding"] == "chunked"
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    names, events = [], []
+    for part in answer.text.strip().split("\n\n"):
+        name, data = part.split("\n")
+        names.append(name.removeprefix("event: "))
+        events.append(json.loads(data.removeprefix("data: ")))
+    assert names == [event["type"] for event in events]
+    squeezed = [name for at, name in enumerate(names) if at == 0 or name != names[at - 1]]
+    block_of = ["content_block_start", "content_block_delta", "content_block_stop"]
+    assert squeezed == ["message_start", "ping", *block_of, *block_of, "message_delta", "message_stop"]
+    assert events[0]["message"]["content"] == []
+    assert events[0]["message"]["stop_reason"] is None
+    deltas = [event["delta"] for event in events if event["type"] == "content_block_delta"]
+    assert [one["type"] for one in deltas if one["type"] != "input_json_delta"] == [
+        "thinking_delta",
+        "thinking_delta",
+        "signature_delta",
+    ]
+    pieces = [one["partial_json"] for one in deltas if one["type"] == "input_json_delta"]
+    assert pieces[0] == ""
+    assert json.loads("".join(pieces)) == {"path": "src/app.py"}
+    assert any(piece.startswith('"') and not piece.endswith('"') for piece in pieces), "cut within a token"
+    last = events[-2]
+    assert last["delta"]["stop_reason"] == "tool_use"
+    assert "stop_details" in last["delta"]
+    assert last["usage"]["output_tokens"] == 100 > events[0]["message"]["usage"]["output_tokens"]
+
+
+def test_wire_of_an_error(api, plain):
+    """Type, code and request stand in the body, what to do in the headers; a gateway's error is a page."""
+    headers = {"retry-after": "3", "retry-after-ms": "2500", "x-should-retry": "true"}
+    api.fails(429, "rate_limit_error", code="enforced_spend_limit_reached", headers=headers)
+    answer = plain.post("/v1/messages", json=BODY, headers=HEADERS)
+    assert answer.json() == {
+        "type": "error",
+        "error": {
+            "type": "rate_limit_error",
+            "message": "something is wrong",
+            "details": {"error_code": "enforced_spend_limit_reached"},
+        },
+        "request_id": answer.headers["request-id"],
+    }
+    assert {name: answer.headers[name] for name in headers} == headers
+    api.fails(502)
+    answer = plain.post("/v1/messages", json=BODY, headers=HEADERS)
+    assert (answer.status_code, answer.headers["content-type"]) == (502, "text/html")
+    assert answer.text.startswith("<html>")
+
+
+def test_stream_that_hangs(api, client):
+    """What was said comes, and then nothing, until who waits gives up."""
+    api.breaks("hang", text("half"), after=4)
+    with pytest.raises(httpx2.TimeoutException):
+        ask(client.with_options(timeout=0.2))
+
+
+def test_an_answer_takes_milliseconds(api, plain):
+    """A stream of small pieces does not wait for acknowledgements: 44 ms each time otherwise."""
+    seconds = []
+    for _ in range(10):
+        api.says(text("hello there"))
+        begun = time.monotonic()
+        plain.post("/v1/messages", json=BODY | {"stream": True}, headers=HEADERS)
+        seconds.append(time.monotonic() - begun)
+    assert min(seconds[2:]) < 0.03  # the first two are quick in any case
+
+
+@pytest.mark.usefixtures("api")
+def test_the_client_finds_nothing_around_it():
+    """No variable of its own, no profile, no proxy to loopback: a test sees what it has set itself."""
+    assert not [name for name in os.environ if name.startswith("ANTHROPIC_")]
+    assert os.listdir(os.environ["HOME"]) == []
+    assert os.environ["NO_PROXY"] == "127.0.0.1"
 
 
 def test_refusal(api, client):
@@ -109,8 +267,9 @@ def test_broken_streams(api, client):
     assert ask(client)[0].stop_reason is None
     for how in ("drop", "reset"):
         api.breaks(how, text("half"), after=4)
-        with pytest.raises(httpx2.HTTPError):
+        with pytest.raises(httpx2.HTTPError) as lost:
             ask(client)
+        assert not isinstance(lost.value, httpx2.TimeoutException)
 
 
 def test_faults(api, client):

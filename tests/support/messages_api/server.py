@@ -7,6 +7,7 @@ import json
 import socket
 import struct
 import threading
+import time
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -134,13 +135,18 @@ class MessagesApi:
         details = {"type": "refusal", "category": category, "explanation": "not this"}
         self.will(Reply(content, stop="refusal", stop_details=details, **more))
 
-    def answer(self, request: Recorded) -> tuple[int, Answer]:
-        """Return the number of a request and what it is answered."""
+    def record(self, request: Recorded) -> int:
+        """Keep a request, and return its number."""
         with self._lock:
             self.requests.append(request)
             self._count += 1
-            number = self._count
-            refused = self._refuse(request)
+            return self._count
+
+    def answer(self, request: Recorded) -> tuple[int, Answer]:
+        """Return the number of a request and what it is answered."""
+        number = self.record(request)
+        with self._lock:
+            refused = self.refuse_headers(request.headers) or self._refuse(request)
             if refused is not None:
                 return number, refused
             if not self._script:
@@ -155,14 +161,18 @@ class MessagesApi:
                         self.signatures[one.document["signature"]] = known
             return number, answer
 
-    def _refuse(self, request: Recorded) -> Failure | None:
-        headers = request.headers
-        key = headers.get("authorization", "").removeprefix("Bearer ") or headers.get("x-api-key", "")
+    def refuse_headers(self, headers: Mapping[str, str]) -> Failure | None:
+        """Return the error for a request without a key or a version, whatever it asks for."""
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        key = (token.strip() if scheme == "Bearer" else "") or headers.get("x-api-key", "")
         if not key or (self.key is not None and key != self.key):
             return Failure(401, "authentication_error", "invalid bearer token")
         if headers.get("anthropic-version") not in VERSIONS:
             self.violations.append("anthropic-version: header is required")
             return Failure(400, "invalid_request_error", "anthropic-version: header is required")
+        return None
+
+    def _refuse(self, request: Recorded) -> Failure | None:
         found = violations(request.body, self.signatures)
         if found:
             self.violations += found
@@ -199,25 +209,34 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
     def do_GET(self) -> None:
-        self._record(b"")
+        number, refused = self._record(b"")
         path, _, _ = self.path.partition("?")
+        rows = {
+            f"/v1/models/{name}": {
+                "id": name,
+                "type": "model",
+                "display_name": name,
+                "created_at": "2026-10-21T00:00:00Z",
+            }
+            for name in MODELS
+        }
+        if refused is not None:
+            return self._fail(number, refused)
         if path == "/v1/models":
-            rows = [
-                {"id": name, "type": "model", "display_name": name, "created_at": "2026-10-21T00:00:00Z"}
-                for name in MODELS
-            ]
-            return self._json(200, {"data": rows, "has_more": False, "first_id": MODELS[0], "last_id": MODELS[-1]})
-        self._fail(0, Failure(404, "not_found_error", f"no such path: {path}"))
+            listed = {"data": list(rows.values()), "has_more": False, "first_id": MODELS[0], "last_id": MODELS[-1]}
+            return self._json(200, listed, number=number)
+        if path in rows:
+            return self._json(200, rows[path], number=number)
+        self._fail(number, Failure(404, "not_found_error", f"no such path: {path}"))
 
     def do_POST(self) -> None:
         raw = self.rfile.read(int(self.headers.get("content-length") or 0))
         path, _, _ = self.path.partition("?")
-        if path == "/v1/messages/count_tokens":
-            self._record(raw)
-            return self._json(200, {"input_tokens": max(1, len(raw) * 2 // 7)})
         if path != "/v1/messages":
-            self._record(raw)
-            return self._fail(0, Failure(404, "not_found_error", f"no such path: {path}"))
+            number, refused = self._record(raw)
+            if refused is None and path == "/v1/messages/count_tokens":
+                return self._json(200, {"input_tokens": max(1, len(raw) * 2 // 7)}, number=number)
+            return self._fail(number, refused or Failure(404, "not_found_error", f"no such path: {path}"))
         recorded = Recorded("POST", self.path, self._headers(), raw)
         number, answer = self.server.api.answer(recorded)
         if isinstance(answer, Failure):
@@ -232,8 +251,11 @@ class _Handler(BaseHTTPRequestHandler):
     def _headers(self) -> dict[str, str]:
         return {name.lower(): value for name, value in self.headers.items()}
 
-    def _record(self, raw: bytes) -> None:
-        self.server.api.requests.append(Recorded(self.command, self.path, self._headers(), raw))
+    def _record(self, raw: bytes) -> tuple[int, Failure | None]:
+        """Keep a request that is for no message; return its number, and why it is refused."""
+        headers = self._headers()
+        number = self.server.api.record(Recorded(self.command, self.path, headers, raw))
+        return number, self.server.api.refuse_headers(headers)
 
     def _begin(self, status: int, number: int, kind: str, headers: Mapping[str, str], length: int | None) -> None:
         self.send_response(status)
@@ -251,7 +273,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("content-length", str(length))
         self.end_headers()
 
-    def _json(self, status: int, document: Any, *, number: int = 0, headers: Mapping[str, str] | None = None) -> None:
+    def _json(self, status: int, document: Any, *, number: int, headers: Mapping[str, str] | None = None) -> None:
         body = json.dumps(document).encode()
         self._begin(status, number, "application/json", headers or {}, len(body))
         self.wfile.write(body)
@@ -292,6 +314,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif reply.breaks == "end":
             self._chunk(b"")
         elif reply.breaks == "reset":
+            time.sleep(0.1)  # a reset takes away what the other side has not read yet, the headers too
             self._reset()
         elif reply.breaks == "hang":
             self.server.api.wait_for_close()
