@@ -31,13 +31,14 @@ class Transcript:
         self._keep({"role": role, "text": words, **more})
 
     def replied(self, reply: Reply, model: str) -> None:
-        """Keep a reply: its words and calls, not its thoughts."""
-        calls = [{"tool": call.name, "input": call.input} for call in reply.calls]
+        """Keep a reply: its words and calls, not its thoughts; of a refusal nothing of what came before it."""
+        is_refused = reply.stop == "refusal"
+        calls = [] if is_refused else [{"tool": call.name, "input": call.input} for call in reply.calls]
         self._keep({
             "role": "model",
             "model": model,
             "stop": reply.stop,
-            "text": reply.text,
+            "text": "" if is_refused else reply.text,
             "calls": calls,
             "cost_usd": round(reply.usage.cost_usd, 6),
             "request": next(iter(reply.usage.request_ids), None),
@@ -56,7 +57,7 @@ class Transcript:
 
     def _clean(self, value: Any) -> Any:
         if isinstance(value, str):
-            return self._redact(value[:_MOST_TEXT])
+            return self._redact(value)[:_MOST_TEXT]  # half a secret looks like nothing
         if isinstance(value, dict):
             return {self._clean(str(name)): self._clean(one) for name, one in value.items()}
         return [self._clean(one) for one in value] if isinstance(value, (list, tuple)) else value

@@ -194,6 +194,17 @@ def test_cost_budget(bench):
     assert len(bench.booked) == len(bench.used)
 
 
+def test_no_call_after_the_one_that_went_beyond(bench):
+    """20F: what the service reckons may be more than was booked; then that call was the last one."""
+    bench.limit_usd = 0.5
+    for line in range(1, 4):
+        bench.api.says(tool("view", path="stats.py", start=1, end=line), usage={"input_tokens": 400_000})
+    result = bench.fix()
+    assert result.reason.startswith("the budget is used up: the next call may cost $0.1")
+    assert len(bench.api.asked) == 1
+    assert bench.spent == pytest.approx(0.8 + 0.001)
+
+
 def test_wrong_calls_are_answers(bench, words):
     """23F: unknown tools and arguments, wrong types, and a pattern that never ends; the loop goes on."""
     api = bench.api

@@ -138,6 +138,16 @@ def test_refusal_goes_to_the_fallback(bench, words):
     assert b"I will not" not in bench.api.asked[1].raw
 
 
+def test_refusal_of_both(bench, words):
+    """11F: the fallback is asked once; when it refuses too, nobody else is."""
+    bench.api.refuses(text("I will not"))
+    bench.api.refuses(text("nor I"), category="bio")
+    result = bench.fix()
+    assert (result.status, result.reason) == (FixStatus.REFUSED, f"{FALLBACK} refuses to work on this failure (bio)")
+    assert [one.model for one in bench.api.asked] == ["claude-sonnet-5-5", FALLBACK]
+    assert bench.api.remaining == 0
+
+
 def test_refusal_of_all(bench, words):
     """12F: the files are as before, and nothing of what was said is shown."""
     bench.options["fallback_model"] = "claude-sonnet-5-5"
@@ -150,7 +160,9 @@ def test_refusal_of_all(bench, words):
     )
     assert bench.read() == BROKEN
     assert not (bench.worktree / "new.py").exists()
-    assert "secret plan" not in result.reason + result.summary + result.root_cause + result.suggestion
+    shown = [result.reason, result.summary, result.root_cause, result.suggestion, *bench.reports, *result.transcript]
+    assert not [line for line in shown if "secret plan" in line or "new.py" in line]
+    assert '"stop": "refusal"' in result.transcript[-1]
 
 
 @pytest.mark.parametrize(
@@ -183,6 +195,13 @@ def test_full_context(bench, words):
     bench.api.says(words["give_up"]())
     assert bench.fix().status is FixStatus.GAVE_UP
     assert len(bench.api.asked[2].body["messages"]) == 1
+    assert bench.read() == BROKEN
+
+    bench._fixer = None
+    for _ in range(2):
+        bench.api.says(words["repair"](), stop="model_context_window_exceeded")
+    result = bench.fix()
+    assert (result.status, result.reason) == (FixStatus.NO_CHANGE, "the failure is too long for the model")
     assert bench.read() == BROKEN
 
 
