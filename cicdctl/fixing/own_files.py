@@ -54,12 +54,15 @@ class OwnFiles:
         """
         left = MOST_WINDOW_CHARS
         shown: dict[str, list[tuple[int, int]]] = {}
+        read: dict[str, list[str] | None] = {}
         for file, line in self._places(diagnostics):
             if sum(map(len, shown.values())) == MOST_WINDOWS or left <= 0:
                 return
             if any(start <= line <= end for start, end in shown.get(file, ())):
                 continue
-            lines = self._lines(file)
+            if file not in read:
+                read[file] = self._lines(file, redact)
+            lines = read[file]
             if lines is None or line > len(lines):
                 continue
             start, end = max(1, line - WINDOW_LINES), min(len(lines), line + WINDOW_LINES)
@@ -68,7 +71,7 @@ class OwnFiles:
                     start = last + 1
                 if first <= end <= last:
                     end = first - 1
-            text = redact("\n".join(lines[start - 1 : end]))
+            text = "\n".join(lines[start - 1 : end])
             if len(text) > left:
                 continue
             left -= len(text)
@@ -84,10 +87,17 @@ class OwnFiles:
                 (frame.file, frame.line) for frame in reversed(one.frames) if frame.file in self.paths and frame.line
             )
 
-    def _lines(self, file: str) -> list[str] | None:
+    def _lines(self, file: str, redact: Callable[[str], str]) -> list[str] | None:
+        """Return the lines without secrets; hidden in the whole file, for the middle of a key looks like nothing."""
         if self._is_secret(file.encode("utf-8", "surrogateescape")):
             return None
         content = self._read(file)
         if content is None or len(content) > MOST_FILE_BYTES or b"\0" in content:
             return None
-        return content.decode("utf-8", "replace").removesuffix("\n").split("\n")
+        text = content.decode("utf-8", "replace").removesuffix("\n")
+        lines, hidden = text.split("\n"), redact(text).split("\n")
+        if len(hidden) == len(lines):
+            return hidden
+        # A key of several lines has become one mark: the others keep their numbers.
+        known = set(hidden)
+        return [line if line in known else "[REDACTED:lines]" for line in lines]

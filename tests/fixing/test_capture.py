@@ -86,6 +86,19 @@ def test_windows_show_no_secrets_no_line_twice_and_no_more_than_fits():
     assert sum(len(window.text) for window in bundle.windows) <= 16_000
 
 
+def test_window_in_the_middle_of_a_key():
+    """Neither its first nor its last line is near; the lines of the key are hidden, the others keep their numbers."""
+    body = [f"MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7{at:04}" for at in range(80)]
+    text = ["KEY = (", "-----BEGIN PRIVATE KEY-----", *body, "-----END PRIVATE KEY-----", ")", "name = 1"]
+    files = OwnFiles(["src/a.py"], {"src/a.py": "\n".join(text).encode()}.get)
+    log = "src/a.py:40:1: F401 x\nsrc/a.py:84:1: F401 y"
+    bundle = capture(Evidence(run=RUN, result=failed(), log=log.encode(), commands=()), files, Redactor())
+    assert [(window.start, window.end) for window in bundle.windows] == [(20, 60), (64, 85)]
+    assert set(bundle.windows[0].text.split("\n")) == {"[REDACTED:lines]"}
+    assert bundle.windows[1].text.split("\n")[-2:] == [")", "name = 1"]
+    assert "MIIE" not in repr(bundle.windows)
+
+
 def test_secrets_are_in_no_part_of_the_bundle():
     """Log, message, code, command, paths: each passes the redactor."""
     secret = "hunter2-hunter3"
