@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import sys
+from urllib.parse import quote
 
 import pytest
 from messages_api import text, tool
@@ -208,36 +210,86 @@ def test_endpoint_of_a_repository_is_refused(make_project, messages_api):
     assert messages_api.asked == []
 
 
-CANARIES = {
-    "TOKEN": "v3ry-s3cret-canary-value",
-    "github": "ghp_" + "a1B2c3D4e5F6" * 3,
-    "aws": "AKIAIOSFODNN7EXAMPL2",
-    "url": "postgres://user:pa55w0rd-canary@db/x",
+HIDDEN = "v3ry-s3cret-canary-value"
+WRITTEN = "p@ss/word+with=signs&more9"
+SEEDED = {
+    "value": HIDDEN,
+    "base64": base64.b64encode(HIDDEN.encode()).decode(),
+    "url": quote(WRITTEN, safe=""),
+    "pem": "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj",
+    "end of the pem": "q7Rw2Lx9Vb==",
+    "github": "ghp_" + "aB3dE5gH7jK9" * 3,
+    "aws": "AKIA" + "QWERTYUI23456723",
     "jwt": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJjYW5hcnkifQ.c2lnbmF0dXJlY2FuYXJ5MTIz",
+    "postgres": "pa55w0rd-canary",
+    "coloured": "glpat-" + "x1Y2z3A4b5C6d7E8f9G0",
+    "split": "xoxb-" + "123456789012-abcdefABCDEF",
+    "viewed": "npm_" + "Zx9Yw8Vu7Ts6Rq5Po4Nm3Lk2Ji1Hg0Fe9Dc8",
+    "earlier": "sk-ant-api03-" + "Qw3Er5Ty7Ui9Op1As3Df5",
 }
 
 
+def torn(name: str, tear: str) -> str:
+    value = SEEDED[name]
+    return value[: len(value) // 2] + tear + value[len(value) // 2 :]
+
+
+def found_in(text: str) -> list[str]:
+    """Names of the seeded secrets in a text, or in what is left of it without what a terminal would not show."""
+    plain = re.sub(r"\x1b\[[0-9;]*m|\\u001b\[[0-9;]*m|\r|\\r", "", text)
+    return [name for name, value in SEEDED.items() if value in text or value in plain]
+
+
 def test_no_secret_reaches_the_service(failing, messages_api):
-    """Printed by a test, standing in a file that is viewed, plain, encoded, coloured: never in a byte that is sent."""
-    leaks = "\n".join(f"        print({value!r})" for value in CANARIES.values())
-    leaks += f"\n        print({base64.b64encode(CANARIES['TOKEN'].encode()).decode()!r})"
-    leaks += "\n        print('\\x1b[31m' + 'v3ry-s3cret' + '\\x1b[0m' + '-canary-value')"
-    tests = FILES["tests/test_stats.py"].replace("    def test_empty(self):\n", f"    def test_empty(self):\n{leaks}\n")
-    project = failing(files={"tests/test_stats.py": tests, ".env": "TOKEN=v3ry-s3cret-canary-value\n"})
-    project.env["MY_TOKEN"] = CANARIES["TOKEN"]
-    messages_api.says(
-        tool("view", path="tests/test_stats.py"),
-        tool("read_log"),
-        tool("view", path=".env"),
-        tool("grep", pattern="canary"),
+    """27F: twelve of them, printed plain, encoded, coloured and overwritten, viewed, or beside an earlier edit."""
+    noise = "\n".join([
+        f"the token is {HIDDEN}", f"Authorization: Basic {SEEDED['base64']}", f"GET /?p={SEEDED['url']}",
+        "-----BEGIN PRIVATE KEY-----", SEEDED["pem"], SEEDED["end of the pem"], "-----END PRIVATE KEY-----",
+        f"remote: {SEEDED['github']}", f"key {SEEDED['aws']} used", f"cookie {SEEDED['jwt']}",
+        f"postgres://user:{SEEDED['postgres']}@db/x", f"got \x1b[31m{torn('coloured', chr(27) + '[32m')}\x1b[0m",
+        f"sent {torn('split', chr(13))} ok", "",
+    ])  # fmt: skip
+    assert len(found_in(noise)) == len(SEEDED) - 2, "this test sees a secret where there is one"
+    tell = "        sys.stdout.buffer.write(open('tests/noise.bin', 'rb').read())\n        sys.stdout.flush()\n"
+    tests = FILES["tests/test_stats.py"].replace("    def test_empty(self):\n", f"    def test_empty(self):\n{tell}")
+    settings = f'NPM = "{SEEDED["viewed"]}"\nNAME = "app"\n# {SEEDED["earlier"]}\n'
+    project = failing(
+        files={
+            "tests/test_stats.py": tests,
+            "tests/noise.bin": noise,
+            ".env": f"TOKEN={HIDDEN}\n",
+            "src/settings.py": settings,
+        }
     )
-    messages_api.says(text("hm"), tool("give_up", **GIVE_UP))
-    project.cicdctl("fix", "1").fails(1)
-    sent = b"".join(one.raw for one in messages_api.asked)
-    assert len(messages_api.asked) == 2
-    for name, value in CANARIES.items():
-        hidden = value if name != "url" else "pa55w0rd-canary"
-        assert hidden.encode() not in sent, name
-    assert base64.b64encode(CANARIES["TOKEN"].encode()) not in sent
-    stored = project.cicdctl("fix", "log", "1", "--transcript").passes().stdout
-    assert CANARIES["TOKEN"] not in stored
+    project.env |= {"MY_TOKEN": HIDDEN, "MY_PASSWORD": WRITTEN}
+    messages_api.says(
+        tool("view", path="src/settings.py"),
+        tool("read_log"),
+        tool("read_log", pattern="[a-z]"),
+        tool("view", path=".env"),
+        tool("grep", pattern="canary|api03|npm_"),
+        tool("view", path="tests/noise.bin"),
+    )
+    messages_api.says(
+        edit("def average(values):\n" + GOOD, "def mean(values):\n" + OLD),
+        edit("mean = average\n\n\ndef double", "def double"),
+        edit('NAME = "application"', 'NAME = "app"', "src/settings.py"),
+    )
+    messages_api.says(tool("run_check"))
+    messages_api.says(tool("submit", **SUBMIT))
+    messages_api.says(text("hm"), tool("give_up", **GIVE_UP | {"reason": f"it shows {HIDDEN}"}))
+
+    told = project.cicdctl("fix", "1").fails(1)
+
+    assert messages_api.remaining == 0
+    assert [found_in(one.raw.decode()) for one in messages_api.asked] == [[]] * 5
+    log = messages_api.asked[1].result(1)
+    assert log.count("[REDACTED:") >= 10
+    assert "Stats.test_empty" in log
+    assert "NAME" in messages_api.asked[1].result(0)
+    earlier = messages_api.asked[4].words()
+    assert '+NAME = "application"' in earlier and "# [REDACTED:" in earlier
+    told = told.stdout + told.stderr
+    for command in (("log", "--transcript"), ("log",), ("show",), ("show", "--json"), ("explain",)):
+        told += project.cicdctl("fix", command[0], "1", *command[1:]).passes().stdout
+    assert found_in(told) == []

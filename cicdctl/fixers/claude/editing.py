@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from cicdctl.fixers.claude.reading import ToolError, read_bytes
+from cicdctl.fixers.claude.reading import ToolError, lines_of, read_bytes
 from cicdctl.model.fixing import EditRefused
 
 MOST_CHARS = 200_000
@@ -66,7 +66,7 @@ class Edits:
             raise ToolError("it exists; use str_replace")
         _check_syntax(path, "", content)
         self._write(path, None, content.encode("utf-8"))
-        return f"created, {len(content.splitlines())} lines"
+        return f"created, {len(lines_of(content))} lines"
 
     def take_over(self, path: str, data: bytes) -> None:
         """Replace a file by what a command made of it. Raises ToolError."""
@@ -142,8 +142,8 @@ class Edits:
 def _not_one(text: str, old: str, count: int) -> str:
     if count > 1:
         return f"old_str stands {count} times in it; take more lines around it"
-    wanted = old.strip().splitlines()
-    lines = text.splitlines()
+    wanted = lines_of(old.strip())
+    lines = lines_of(text)
     first = wanted[0] if wanted else ""
     near = difflib.get_close_matches(first, [line for line in lines if line.strip()], n=1, cutoff=0.5)
     if not near:
@@ -154,7 +154,7 @@ def _not_one(text: str, old: str, count: int) -> str:
 
 
 def _around(text: str, line: int, count: int) -> str:
-    lines = text.splitlines()
+    lines = lines_of(text)
     first, last = max(0, line - 4), min(len(lines), line + count + 3)
     return "\n".join(f"{number + 1:6}  {lines[number]}" for number in range(first, last))
 

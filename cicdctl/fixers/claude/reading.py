@@ -52,6 +52,11 @@ def read_text(worktree: Path, path: str) -> str:
         raise ToolError("it is not UTF-8 text") from error
 
 
+def lines_of(text: str) -> list[str]:
+    """Return the lines as compilers count them: a form feed or a lone carriage return ends none."""
+    return text.replace("\r\n", "\n").removesuffix("\n").split("\n") if text else []
+
+
 def is_folder(worktree: Path, path: str) -> bool:
     """Whether there is a folder at a path; "" is the worktree itself. Raises ToolError."""
     if path:

@@ -3,38 +3,40 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import msgspec
 
 from cicdctl.fixers.claude.reading import ToolError
+from cicdctl.fixers.claude.search_child import WIDTH
 from cicdctl.fixing.paths import SECRETS
 
 LIMIT_S = 2.0
 MOST_MATCHES = 60
 MOST_PATTERN = 1_000
-_MOST_OUTPUT = 200_000
+_MOST_OUTPUT = 1_000_000
 
 
-def grep(worktree: Path, pattern: str, glob: str | None) -> str:
-    """Return matching lines as `path:line: text`. Raises ToolError."""
-    found = _search(worktree, pattern, glob or "")
+def grep(worktree: Path, pattern: str, glob: str | None, hide: Callable[[str], str]) -> str:
+    """Return matching lines as `path:line: text`, each without what `hide` takes out of it. Raises ToolError."""
+    found = _search(worktree, pattern, glob or "", hide)
     lines = [f"{path}:{line}: {text}" for path, line, text in found]
     if len(found) >= MOST_MATCHES:
         lines.append(f"[only the first {MOST_MATCHES} matches are shown]")
     return "\n".join(lines) or "no match"
 
 
-def grep_text(text: str, pattern: str) -> str:
+def grep_text(text: str, pattern: str, hide: Callable[[str], str]) -> str:
     """Return the matching lines of a text as `line: text`. Raises ToolError."""
     with TemporaryDirectory(prefix="cicdctl-grep-") as folder:
         (Path(folder) / "log").write_text(text, "utf-8", "replace")
-        found = _search(Path(folder), pattern, "")
+        found = _search(Path(folder), pattern, "", hide)
     return "\n".join(f"{line}: {shown}" for _, line, shown in found) or "no match"
 
 
-def _search(root: Path, pattern: str, glob: str) -> list[tuple[str, int, str]]:
+def _search(root: Path, pattern: str, glob: str, hide: Callable[[str], str]) -> list[tuple[str, int, str]]:
     from cicdctl.process import Control, ProcessSpec, run_process
 
     if len(pattern) > MOST_PATTERN or len(glob) > MOST_PATTERN or "\0" in pattern + glob:
@@ -62,4 +64,12 @@ def _search(root: Path, pattern: str, glob: str) -> list[tuple[str, int, str]]:
         raise ToolError("the search failed") from error
     if "error" in answer:
         raise ToolError(f"the pattern makes no sense: {answer['error']}")
-    return [(path, line, text) for path, line, text in answer["found"]]
+    return [(path, line, _part(text, start, hide)) for path, line, text, start in answer["found"]]
+
+
+def _part(text: str, start: int, hide: Callable[[str], str]) -> str:
+    """Cut a line with what is around it to the part that is shown, after it was looked through as a whole."""
+    hidden = hide(text)
+    if hidden != text:
+        start = max(0, min(start, len(hidden) - WIDTH))
+    return hidden[start : start + WIDTH]

@@ -12,6 +12,8 @@ from typing import Any
 
 MOST_BYTES = 400_000
 WIDTH = 200
+# A secret that the edge of what is shown cuts in two is still seen whole by who looks for secrets.
+MARGIN = 1_000
 
 
 def main() -> None:
@@ -54,8 +56,8 @@ def fits(path: str, globs: list[str]) -> bool:
     return any(fnmatch.fnmatchcase(name, glob) for name in names for glob in plain)
 
 
-def matches(path: str, wanted: re.Pattern[str]) -> Iterator[tuple[int, str]]:
-    """Yield number and text of the lines that match, never one of a private key."""
+def matches(path: str, wanted: re.Pattern[str]) -> Iterator[tuple[int, str, int]]:
+    """Yield number and text of the lines that match, never one of a private key, and where the shown part begins."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         with os.fdopen(descriptor, "rb") as file:
@@ -65,12 +67,14 @@ def matches(path: str, wanted: re.Pattern[str]) -> Iterator[tuple[int, str]]:
     if b"\0" in data or len(data) > MOST_BYTES:
         return
     is_key = False
-    for number, line in enumerate(data.decode("utf-8", "replace").splitlines(), 1):
+    text = data.decode("utf-8", "replace").replace("\r\n", "\n")
+    for number, line in enumerate(text.removesuffix("\n").split("\n"), 1):
         if "-----BEGIN" in line and "PRIVATE KEY" in line:
             is_key = True
         if not is_key and (hit := wanted.search(line)):
             start = max(0, hit.start() - WIDTH // 2)
-            yield number, line[start : start + WIDTH]
+            begin = max(0, start - MARGIN)
+            yield number, line[begin : start + WIDTH + MARGIN], start - begin
         if "-----END" in line:
             is_key = False
 

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from cicdctl.fixers.claude.editing import Edits, Refused
-from cicdctl.fixers.claude.reading import ToolError, is_folder, list_folder, read_text
+from cicdctl.fixers.claude.hiding import hide_all
+from cicdctl.fixers.claude.reading import ToolError, is_folder, lines_of, list_folder, read_text
 from cicdctl.fixers.claude.reply import Call
 from cicdctl.fixers.claude.schemas import tools_of
 from cicdctl.fixers.claude.search import grep, grep_text
@@ -34,7 +35,7 @@ class Toolbox:
         self._commands = commands
         self._marker = marker
         self._globs = compile_globs(request.allowed_paths) if request.allowed_paths else None
-        self.edits = Edits(request.worktree, self._allow, request.redact)
+        self.edits = Edits(request.worktree, self._allow, self._hide)
         self.checks = 0
         self.refused = 0
         self.submitted: Mapping[str, Any] | None = None
@@ -59,9 +60,12 @@ class Toolbox:
             return work(**call.input), False
         except Refused as error:
             self.refused += 1
-            return self.request.redact(str(error)), True
+            return self._hide(str(error)), True
         except ToolError as error:
-            return self.request.redact(str(error)), True
+            return self._hide(str(error)), True
+
+    def _hide(self, text: str) -> str:
+        return hide_all(text, self.request.redact)
 
     def _allow(self, path: str) -> None:
         self.request.may_write(path)
@@ -76,10 +80,10 @@ class Toolbox:
         if is_folder(worktree, path):
             return self._shown("\n".join(list_folder(worktree, path)))
         # As a whole: half a private key looks like nothing.
-        return self._numbered(self.request.redact(read_text(worktree, path)), start, end)
+        return self._numbered(self._hide(read_text(worktree, path)), start, end)
 
     def _grep(self, pattern: str, glob: str | None = None) -> str:
-        return self._shown(grep(self.request.worktree, pattern, glob))
+        return self._shown(grep(self.request.worktree, pattern, glob, self._hide))
 
     def _read_log(
         self, stage: str | None = None, pattern: str | None = None, start: int | None = None, end: int | None = None
@@ -87,7 +91,9 @@ class Toolbox:
         log = self.request.log(stage or self.request.bundle.stage)
         if log is None:
             raise ToolError("there is no log of such a stage")
-        return self._shown(grep_text(log, pattern)) if pattern is not None else self._numbered(log, start, end)
+        return (
+            self._shown(grep_text(log, pattern, self._hide)) if pattern is not None else self._numbered(log, start, end)
+        )
 
     def _str_replace(self, path: str, old_str: str, new_str: str) -> str:
         around = self.edits.replace(path, old_str, new_str)
@@ -156,7 +162,7 @@ class Toolbox:
         return "given up"
 
     def _numbered(self, text: str, start: int | None, end: int | None) -> str:
-        lines = text.splitlines()
+        lines = lines_of(text)
         first = max(1, start or 1)
         last = min(len(lines), end if end is not None else len(lines))
         if first > last:
@@ -172,4 +178,4 @@ class Toolbox:
         return self._shown("\n".join(shown))
 
     def _shown(self, text: str, most: int = VIEW_CHARS) -> str:
-        return between("output", clip(self.request.redact(text), most), self._marker)
+        return between("output", clip(self._hide(text), most), self._marker)

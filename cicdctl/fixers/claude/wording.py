@@ -9,6 +9,7 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
+from cicdctl.fixers.claude.hiding import hide_all
 from cicdctl.fixers.claude.options import ClaudeOptions
 from cicdctl.fixers.claude.reading import ToolError, list_folder, read_text
 from cicdctl.model.fixing import FixRequest
@@ -37,7 +38,7 @@ def first_message(request: FixRequest, options: ClaudeOptions, *, marker: str, s
     """
     parts = list(_parts(request, options, marker, share))
     task = prompt("task").format(stage=_plain(request.bundle.stage))
-    return request.redact("\n\n".join([*parts, task]))
+    return hide_all("\n\n".join([*parts, task]), request.redact)
 
 
 def new_word() -> str:
@@ -85,7 +86,7 @@ def _failure(request: FixRequest, options: ClaudeOptions, share: float) -> str:
 def _windows(request: FixRequest, limit: int) -> str:
     found, used = [], 0
     for window in request.bundle.windows:
-        lines = window.text.splitlines()
+        lines = window.text.split("\n")
         text = "\n".join(f"{window.start + at:6}  {line}" for at, line in enumerate(lines))
         text = f"{window.file}, lines {window.start} to {window.end}:\n{text}"
         if used + len(text) > limit:

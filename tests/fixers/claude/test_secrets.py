@@ -14,6 +14,7 @@ import pytest
 from messages_api import Reply, text, tool
 
 import cicdctl
+from cicdctl.fixing.capture import clean_lines
 from cicdctl.fixing.redact import RedactionFailed, Redactor
 from cicdctl.model.fixing import FixStatus, PreviousAttempt
 
@@ -37,6 +38,11 @@ SECRETS = {
 }
 
 
+def torn(name: str, tear: str) -> str:
+    value = SECRETS[name]
+    return value[: len(value) // 2] + tear + value[len(value) // 2 :]
+
+
 def leaks(raw: bytes) -> list[str]:
     """Return the names of the secrets that stand in some bytes, as they are or as JSON writes them."""
     words = raw.decode("utf-8", "replace")
@@ -54,7 +60,8 @@ def test_no_request_holds_a_secret(bench, words):
         f"cookie {SECRETS['jwt']}", f"postgres://admin:{SECRETS['postgres']}@db/app",
         f"got {SECRETS['coloured']}", f"sent {SECRETS['split']} ok",
     ])  # fmt: skip
-    bench.logs["unit"] = bench.redactor.text(log)
+    raw = log.replace(SECRETS["coloured"], torn("coloured", "\x1b[31m")).replace(SECRETS["split"], torn("split", "\r"))
+    bench.logs["unit"] = bench.redactor.text("\n".join(clean_lines(raw.encode(), bench.redactor)))
     bench.bundle["excerpt"] = log  # as if the engine had forgotten
     bench.write("config.py", f'NPM = "{SECRETS["viewed"]}"\nKEY = """{pem}"""\nNAME = "app"\n')
     bench.write("print_all.py", "")
@@ -79,6 +86,49 @@ def test_no_request_holds_a_secret(bench, words):
     assert [leaks(one.raw) for one in bench.api.asked] == [[]] * 10
     assert leaks("\n".join(result.transcript).encode()) == []
     assert leaks(repr((result.reason, result.root_cause, result.suggestion)).encode()) == []
+
+
+TEARS = {"coloured": "\x1b[1;31m", "overwritten": "\r", "backspaced": "x\b", "hidden letters": "\u200b"}
+
+
+@pytest.mark.parametrize("tear", TEARS)
+def test_file_in_which_a_secret_is_torn(bench, words, tear):
+    """A recorded log is a file like others: neither view, grep, an edit nor an earlier diff shows half of one."""
+    half = SECRETS["github"][20:]
+    line = f"remote: {torn('github', TEARS[tear])} ok"
+    bench.write("recorded.txt", f"\x1b[32mok\x1b[0m\n{line}\nname = 1\n")
+    bench.write("coloured.txt", "\x1b[32mok\x1b[0m größer\n")
+    earlier = PreviousAttempt(fixer="claude", diff=f" {line}\n+name = 2\n", signature="s", reason="no")
+    bench.api.says(
+        tool("view", path="recorded.txt"),
+        tool("grep", pattern="remote", glob="recorded.txt"),
+        tool("str_replace", path="recorded.txt", old_str="name = 1", new_str="name = 2"),
+        tool("str_replace", path="recorded.txt", old_str="nome = 1", new_str="name = 3"),
+        tool("view", path="coloured.txt"),
+    )
+    bench.api.says(words["give_up"]())
+    result = bench.fix(previous=(earlier,))
+    sent = b"".join(one.raw for one in bench.api.asked) + "".join(result.transcript).encode()
+    assert half.encode() not in sent
+    assert SECRETS["github"][:20].encode() not in sent
+    assert [one["is_error"] for one in bench.api.asked[1].results()] == [False, False, False, True, False]
+    assert "\x1b[32mok\x1b[0m größer" in bench.api.asked[1].result(4), "what holds no secret stays as it is"
+
+
+def test_secret_at_the_edge_of_a_match(bench, words):
+    """Of a long line a part is shown; a secret that lies across its edge is seen whole before it is cut."""
+    secret = SECRETS["github"]
+    for before in range(0, 260, 20):
+        bench.write(f"long{before}.txt", f"{'x ' * 300}{secret}{' y' * (before // 2)} needle {'z ' * 300}\n")
+    bench.api.says(tool("grep", pattern="needle", glob="long*.txt"))
+    bench.api.says(tool("grep", pattern="(?<=x) gh", glob="long*.txt"))
+    bench.api.says(words["give_up"]())
+    bench.fix()
+    for request in bench.api.asked[1:]:
+        lines = [line for line in request.result().splitlines() if line.startswith("long")]
+        assert len(lines) == 13
+        assert not [line for line in lines if any(secret[at : at + 8] in line for at in range(4, len(secret) - 8))]
+        assert max(map(len, lines)) < 230
 
 
 def test_redacted_text_is_not_edited(bench):

@@ -179,6 +179,22 @@ def test_not_text(bench):
     assert answers[5] == ("there are no such lines; it has 2", True)
 
 
+def test_lines_are_counted_as_compilers_do(bench):
+    """A form feed ends no line: what view, grep and an edit call line 4 is line 4 of a traceback."""
+    bench.write("paged.py", b"a = 1\r\n\x0c\r\nb = 2\r\nc = 3\r\n")
+    answers = use(
+        bench,
+        tool("view", path="paged.py", start=4),
+        tool("grep", pattern="c =", glob="paged.py"),
+        tool("str_replace", path="paged.py", old_str="c = 3", new_str="c = 4"),
+        tool("view", path="paged.py", start=5),
+    )
+    assert "\n     4  c = 3\n" in answers[0][0]
+    assert "paged.py:4: c = 3" in answers[1][0]
+    assert "\n     4  c = 4\n" in answers[2][0]
+    assert answers[3] == ("there are no such lines; it has 4", True)
+
+
 def test_folders_and_limits(bench):
     """Names of a folder, and answers that are cut where they become long."""
     bench.write("src/deep/a.py", "x = 1\n" * 100)
