@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 from cicdctl.errors import CicdError
@@ -10,13 +11,14 @@ from cicdctl.fixing.capture import Evidence, capture, clean_lines
 from cicdctl.fixing.inventory import inventory_of
 from cicdctl.fixing.known_secrets import login_secrets, remote_secrets, secret_variables
 from cicdctl.fixing.matchers.declared import decode_report
-from cicdctl.fixing.normal_text import cut_line
+from cicdctl.fixing.matchers.find import find_diagnostics
+from cicdctl.fixing.normal_text import cut_line, normal_lines, read_text
 from cicdctl.fixing.own_files import OwnFiles
 from cicdctl.fixing.plugin_matchers import plugin_matchers
 from cicdctl.fixing.redact import RedactionFailed, Redactor
 from cicdctl.fixing.stage_log import read_stage_log
 from cicdctl.model import Pipeline, Run, RunFilter, RunSummary, StageResult, TriggerKind, Verdict
-from cicdctl.model.fixing import FailureBundle
+from cicdctl.model.fixing import FailureBundle, TestInventory
 from cicdctl.project import Project
 from cicdctl.project_config import home_of
 
@@ -81,6 +83,19 @@ def read_log(project: Project, summary: RunSummary, stage: str, redactor: Redact
         return None
     lines = clean_lines(read_stage_log(project, result), redactor)
     return "\n".join(cut_line(line) for line in redactor.text("\n".join(lines)).split("\n"))
+
+
+def told_inventory(project: Project, summary: RunSummary) -> TestInventory:
+    """Return how many tests ran by what tools said at their ends in the logs, over all stages and invocations.
+
+    Of what was tried more than once nothing is known: each try has summed up.
+    """
+    counts: Counter[str] = Counter()
+    for result in summary.stages:
+        if len(result.attempts) > 1:
+            return TestInventory()
+        counts.update(find_diagnostics(normal_lines(read_text(read_stage_log(project, result)))).counts)
+    return TestInventory(source="text", counts=dict(counts)) if counts else TestInventory()
 
 
 def _tracked(project: Project, run: Run) -> Callable[[str], bool]:

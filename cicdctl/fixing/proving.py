@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cicdctl.fixing.attempt import lose
-from cicdctl.fixing.bundle import capture_failure
+from cicdctl.fixing.bundle import capture_failure, told_inventory
 from cicdctl.fixing.inventory import compare_inventories, executed_ids, inventory_of, merge_inventories
 from cicdctl.fixing.judging import blocks, judge
 from cicdctl.fixing.removed_tests import find_removed_tests
@@ -68,6 +68,11 @@ def verify(work: Work) -> None:
     repository = work.project.repository
     removed = find_removed_tests(repository, green_tree, work.record.base_tree, executed_ids(before))
     integrity, why = compare_inventories(before, after, base=base, removed=removed)
+    if before.source == after.source == "none":
+        before, after = told_inventory(work.project, work.summary), told_inventory(work.project, runs[-1])
+        counted, lost = compare_inventories(before, after)
+        # Anybody can print such a line: it may speak against a fix, and never for one.
+        integrity, why = ("shrunk", lost) if counted == "shrunk" else (integrity, why)
     if integrity == "shrunk" or (integrity == "unknown" and work.settings.verify.integrity == "required"):
         finding = GuardFinding(rule="inventory", level="block", text=why[:200])
         work.note(findings=(*work.record.findings, finding))

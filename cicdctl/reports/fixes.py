@@ -111,7 +111,8 @@ def checked_words(verification: Verification) -> str:
     if verification.integrity == "ok":
         words.append(f"same {verification.after.counts.get('executed', 0)} tests")
     elif verification.integrity == "unknown":
-        words.append("tests not counted")
+        told = verification.after.counts.get("executed")
+        words.append("tests not counted" if told is None else f"{told} tests by what the logs say")
     words.append(
         {"reproduced": "fails without it", "skipped": "not tried without it"}.get(verification.flip, verification.flip)
     )

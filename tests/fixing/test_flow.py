@@ -198,6 +198,20 @@ def test_flaky_failure_is_not_fixed(broken, tmp_path):
     project.cicdctl("fix", "1").fails(4)
 
 
+def test_what_passes_without_the_fix_is_flaky(broken, tmp_path):
+    """40: it failed twice and then no more, whatever was changed: the fix has proved nothing and is not offered."""
+    count = tmp_path / "count"
+    count.write_text("")
+    run = f"echo x >> {count}; test $(wc -l < {count}) -gt 2 || {{ echo 'src/app.py:2:1: W191 tabs'; exit 1; }}"
+    project = broken(config=f'[pipelines.build.stages]\nlint = "{run}"\n')
+    told = project.cicdctl("run", "build", "HEAD").fails(1)
+    assert "without the fix it passes as well" in told.stdout + told.stderr
+    shown = json.loads(project.cicdctl("fix", "show", "1", "--json").passes().stdout)
+    assert (shown["outcome"], shown["verification"]["flip"]) == ("flaky", "not_reproduced")
+    assert project.git("branch", "--list", "cicdctl/*") == ""
+    project.cicdctl("fix", "1").fails(4)
+
+
 def test_fix_of_a_fix_is_refused(broken):
     """A head that is a fix itself, or a branch of fixes, starts no loop."""
     project = broken()

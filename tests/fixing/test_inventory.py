@@ -141,6 +141,64 @@ reports = { junit = ["out.xml", "second.xml"] }
         assert inventory.counts == {"executed": 4, "passed": 2, "failed": 2, "skipped": 2}
 
 
+GREEN = "<testsuite>" + "".join(f'<testcase classname="a" name="t{n}[{n}]"/>' for n in range(5)) + "</testsuite>"
+UNTAB = "sed -i 's/\\t/    /g' src/app.py"
+COUNTING = """
+[pipelines.build.stages.lint]
+run = "! grep -rnP '\\\\t' --include=*.py src"
+[pipelines.build.stages.unit]
+run = "mkdir -p out; cp src/one.xml out/; cp src/two.xml out/ || true"
+reports = { junit = ["out/*.xml"] }
+needs = []
+"""
+# What a fixer does beside its repair, and what is said of it.
+SPOILED = {
+    "41": (f"printf '%s' '{GREEN.replace('/>', '><skipped/></testcase>')}' | tee src/one.xml > src/two.xml", "no test was executed"),
+    "42": ("rm src/two.xml", "a.t0 did run 1 times instead of 2"),
+    "43": (f"printf '%s' '{GREEN.replace('[', '[n')}' > src/one.xml", ""),
+}  # fmt: skip
+
+
+def repair(project) -> str:
+    done = project.cicdctl("run", "build", "HEAD").fails(1)
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("case", SPOILED)
+def test_inventory_of_a_fix(broken, case):
+    """41, 42, 43: what is recorded and not executed counts nothing, each call counts, parameters have no say."""
+    spoil, lost = SPOILED[case]
+    fixer = f"[fixers.untab]\nrun = {json.dumps(f'{UNTAB}; {spoil}')}\nstages = ['lint']\npaths = ['src/**']\n"
+    files = {"src/app.py": "def double(n):\n\treturn 2 * n\n", "src/one.xml": GREEN, "src/two.xml": GREEN}
+    project = broken(config=COUNTING, fixer=fixer, files=files)
+    told = repair(project)
+    if lost:
+        assert f"inventory: {lost}" in told
+        assert project.git("branch", "--list", "cicdctl/*") == ""
+    else:
+        assert "same 10 tests" in told, told
+
+
+@pytest.mark.parametrize(("after", "lost"), [("5 passed in 0.01s\n", "5 tests executed instead of 9"), (None, "")])
+def test_tests_that_only_logs_tell_of(broken, after, lost):
+    """42: without reports what two calls of pytest say is added up; it speaks against a fix and never for one."""
+    spoil = f"; printf '{after}' > src/summaries.txt" if after else ""
+    fixer = f"[fixers.untab]\nrun = {json.dumps(UNTAB + spoil)}\nstages = ['lint']\npaths = ['src/**']\n"
+    config = COUNTING.partition("[pipelines.build.stages.unit]")[0]
+    config += "[pipelines.build.stages.unit]\nneeds = []\nrun = 'cat src/summaries.txt'\n"
+    said = "==== 5 passed in 0.01s ====\n==== 4 passed, 1 skipped in 0.01s ====\n"
+    files = {"src/app.py": "def double(n):\n\treturn 2 * n\n", "src/summaries.txt": said}
+    project = broken(config=config, fixer=fixer, files=files)
+    told = repair(project)
+    if lost:
+        assert f"inventory: {lost}" in told
+        assert project.git("branch", "--list", "cicdctl/*") == ""
+        return
+    assert "9 tests by what the logs say" in told, told
+    verification = json.loads(project.cicdctl("fix", "show", "1", "--json").passes().stdout)["verification"]
+    assert (verification["integrity"], verification["after"]["counts"]["executed"]) == ("unknown", 9)
+
+
 def test_removed_tests_are_found_in_the_files(make_project):
     """A test is removed when its file, which its id names, had it and has it no more; moved ones elsewhere do not count."""
     files = {
