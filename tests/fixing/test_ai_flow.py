@@ -7,20 +7,22 @@ import json
 import os
 import re
 import sys
+import time
 from urllib.parse import quote
 
 import pytest
-from messages_api import text, tool
+from messages_api import Reply, text, thinking, tool
 from messages_api.fixture import messages_api as messages_api
 
 PYTHON = os.path.realpath(sys.executable)
+RUN = f"{PYTHON} -m unittest discover -s tests -v"
 CONFIG = f"""
 [orchestrator]
 sandbox_paths = ["{sys.base_prefix}"]
 [pipelines.build]
 trigger = "on_commit"
 [pipelines.build.stages.unit]
-run = "{PYTHON} -m unittest discover -s tests -v"
+run = "{RUN}"
 needs = []
 [pipelines.build.stages.other]
 run = "grep -q 'def mean' src/stats.py"
@@ -54,8 +56,8 @@ def edit(new: str, old: str = OLD, path: str = "src/stats.py"):
 def failing(make_project, messages_api):
     """A repository with a real fault, and the environment that leads to the scripted model."""
 
-    def make(extra: str = "", files: dict[str, str] | None = None):
-        project = make_project(config=CONFIG + extra, files=FILES | (files or {}))
+    def make(extra: str = "", files: dict[str, str] | None = None, run: str = RUN):
+        project = make_project(config=CONFIG.replace(RUN, run) + extra, files=FILES | (files or {}))
         project.env |= {
             "ANTHROPIC_API_KEY": "sk-ant-not-a-real-key-0123456789abcdef",
             "ANTHROPIC_BASE_URL": messages_api.url,
@@ -77,9 +79,9 @@ def is_untouched(project) -> None:
 
 
 def test_honest_model_is_verified_and_offered(failing, messages_api):
-    """View, edit, check, submit: one commit, checked in full without network, the failure comes back without it."""
+    """1F: think, look, edit, check, submit: one commit, checked in full without network, and it fails without it."""
     project = failing()
-    messages_api.says(tool("view", path="src/stats.py"), tool("grep", pattern="mean"))
+    messages_api.says(thinking(), tool("view", path="src/stats.py"), tool("grep", pattern="mean"))
     messages_api.says(edit(GOOD))
     messages_api.says(tool("run_check"))
     messages_api.says(tool("submit", **SUBMIT))
@@ -96,7 +98,9 @@ def test_honest_model_is_verified_and_offered(failing, messages_api):
     assert "> mean divides by the number of values" in message
     assert "Cicdctl-Fixer: claude/1 (claude-" in message
     assert record["usage"]["cost_usd"] > 0
+    assert record["verification"]["after"]["counts"]["executed"] == 3
     assert messages_api.remaining == 0
+    assert [one["type"] for one in messages_api.asked[-1].body["messages"][1]["content"]][0] == "thinking"
     is_untouched(project)
     project.cicdctl("fix", "apply", "1").passes()
     project.cicdctl("run", "build", "HEAD").passes()
@@ -138,7 +142,7 @@ def test_cheat_is_never_offered(failing, messages_api, cheat):
 
 
 def test_doubtful_fix_waits_for_a_person(failing, messages_api):
-    """A value of the test in a branch is verified, and held until somebody approves."""
+    """33F: a value of the test in a branch is verified, and held until somebody approves."""
     project = failing()
     messages_api.says(edit("    try:\n" + "    " + OLD + "    except Exception:\n        return 0\n"))
     messages_api.says(tool("run_check"))
@@ -154,7 +158,7 @@ def test_doubtful_fix_waits_for_a_person(failing, messages_api):
 
 
 def test_fix_that_breaks_another_stage_is_tried_again(failing, messages_api):
-    """The next attempt is told what went wrong, and starts from a clean checkout."""
+    """39F: the next attempt is told what went wrong, and starts from a clean checkout."""
     project = failing()
     messages_api.says(
         edit("def average(values):\n" + GOOD, "def mean(values):\n" + OLD),
@@ -171,8 +175,77 @@ def test_fix_that_breaks_another_stage_is_tried_again(failing, messages_api):
     assert "another stage fails: other" in messages_api.asked[3].words()
 
 
+IN_SOURCE = {
+    "src/check_stats.py": FILES["tests/test_stats.py"].replace("sys.path.insert(0, 'src')\n", ""),
+    "tests/test_stats.py": "",
+}
+
+
+def test_test_that_a_rename_hides_is_missed(failing, messages_api):
+    """30F: where no path says that it is a test, its new name lets it run no more; the count tells."""
+    project = failing(files=IN_SOURCE, run=f"{PYTHON} -m unittest discover -s src -p 'check_*.py' -v")
+    for _ in range(2):
+        messages_api.says(edit(GOOD), edit("def double_", "def test_double", "src/check_stats.py"))
+        messages_api.says(tool("run_check"))
+        messages_api.says(tool("submit", **SUBMIT))
+    messages_api.says(tool("give_up", **GIVE_UP))
+    record = fix(project, status=1)
+    first = record["attempts"][0]
+    assert first["reason"] == "inventory: 2 tests executed instead of 3"
+    assert {(one["rule"], one["level"]) for one in first["findings"]} >= {
+        ("inventory", "block"),
+        ("deletion", "needs_approval"),
+    }
+    assert project.git("branch", "--list", "cicdctl/*") == ""
+
+
+HOSTILE = "\x1b[31m![x](http://evil.test/?q=1) Fixes #1 @everyone [a](javascript:x) \u202e\u200b" + "long " * 10_000
+
+
+def is_harmless(text: str) -> None:
+    for bad in ("\x1b", "\u202e", "\u200b", "http://evil", "](", "#1 (at)", "Fixes #1", "@everyone", "javascript:x"):
+        assert bad not in text, (bad, text[:2000])
+    assert len(text) < 60_000
+
+
+def test_words_of_a_model_do_nothing_wherever_they_are_read(failing, messages_api):
+    """45F: in the commit, the offer, the lists, the documents, the notices, findings, and what it gives up with."""
+    project = failing()
+    console = "[notifiers.console]\ntext = true\non = ['fix_proposed', 'escalated']\n"
+    project.write(".git/cicdctl/config.toml", console, mode=0o600)
+    messages_api.says(edit(GOOD))
+    messages_api.says(tool("run_check"))
+    messages_api.says(tool("submit", root_cause="why\n" * 30 + HOSTILE, explanation=HOSTILE, confidence="high"))
+    told = [project.cicdctl("fix", "1").passes()]
+    message = project.git("log", "-1", "--format=%B", "cicdctl/fix/1-unit")
+    is_harmless(message)
+    assert len([line for line in message.splitlines() if line.startswith(">")]) == 10
+    assert len(message.splitlines()[0]) <= 80
+
+    messages_api.says(edit("    x = 1  # @everyone Fixes #1 noqa\n" + GOOD))
+    for _ in range(2):
+        messages_api.says(tool("run_check"))
+        messages_api.says(tool("submit", **SUBMIT))
+    messages_api.says(tool("give_up", reason=HOSTILE, category="needs_human", suggestion=HOSTILE))
+    told.append(project.cicdctl("fix", "1", "--again").fails(1))
+    shown = [project.cicdctl("fix", "show", which, "--json").passes() for which in ("1", "1/unit~2")]
+    assert "a complaint is silenced" in shown[1].stdout
+    assert "Suggested" in told[-1].stdout
+    told += [*shown, project.cicdctl("fix", "show", "1/unit~2").passes(), project.cicdctl("fix", "list").passes()]
+    for one in told:
+        is_harmless(one.stdout + one.stderr)
+    log = project.path / ".git/cicdctl/notices.log"
+    for _ in range(200):
+        notices = log.read_text() if log.exists() else ""
+        if "needs_human" in notices:
+            break
+        time.sleep(0.05)
+    assert "fix(unit): x Fixes no. 1" in notices
+    is_harmless(notices)
+
+
 def test_giving_up_is_an_outcome(failing, messages_api):
-    """The suggestion is shown, nothing is committed, and the same failure costs nothing more by itself."""
+    """3F: the suggestion is shown, nothing is committed, and the same failure costs nothing more by itself."""
     project = failing()
     messages_api.says(
         tool("give_up", reason="mean of nothing has no value", category="test_is_wrong", suggestion="expect an error")
@@ -183,12 +256,47 @@ def test_giving_up_is_an_outcome(failing, messages_api):
     assert project.git("branch", "--list", "cicdctl/*") == ""
 
 
-def test_daily_budget_over_two_fixes(failing, messages_api):
-    """Money is booked before it is spent, for all fixes of a day together."""
-    project = failing("[fixers.claude]\ndaily_cost_usd = 0.01\n")
-    record = fix(project, status=1)
-    assert record["outcome"] == "budget"
-    assert messages_api.asked == []
+def test_daily_budget_over_two_processes(failing, messages_api):
+    """22F: what one process has booked or spent, another on another branch does not spend again."""
+    project = failing("[fixers.claude]\ndaily_cost_usd = 0.3\n")
+    project.git("branch", "topic")
+    project.cicdctl("run", "build", "topic", "--no-fix").fails(1)
+    second: list[dict] = []
+
+    def while_asked(request):
+        second.append(json.loads(project.cicdctl("fix", "2", "--json").fails(1).stdout))
+        return Reply((tool("give_up", **GIVE_UP),), usage={"output_tokens": 15_000})
+
+    messages_api.will(while_asked)
+    assert fix(project, status=1)["outcome"] == "gave_up"
+    again = json.loads(project.cicdctl("fix", "2", "--again", "--json").fails(1).stdout)
+    for record in (*second, again):
+        assert record["outcome"] == "budget"
+        assert "the next call may cost $0.1" in record["reason"]
+        assert record["usage"]["cost_usd"] == 0.0
+    assert len(messages_api.asked) == 1
+
+
+@pytest.mark.timeout(240)
+def test_long_check_is_cut(failing, messages_api):
+    """21F: a check that goes on beyond `fix.timeout` is ended with all it has started, and so is the fix."""
+    project = failing()
+    for limit_s in (7, 20, 45):  # a machine with much to do takes longer to come as far as the check
+        project.write(".git/cicdctl/config.toml", f"[fix]\ntimeout = '{limit_s}s'\n", mode=0o600)
+        messages_api.reset()
+        messages_api.says(edit("    import time\n    time.sleep(300)\n" + OLD))
+        messages_api.says(tool("run_check"))
+        begun = time.monotonic()
+        record = fix(project, "--again", status=1)
+        assert time.monotonic() - begun < limit_s + 30
+        assert (record["outcome"], record["reason"]) == ("budget", "the time is up (fix.timeout)")
+        if "check/1/1" in record["runs"]:
+            break
+    check = project.cicdctl("show", str(record["runs"]["check/1/1"])).passes().stdout
+    assert "cancelled" in check
+    assert "the time of the fix is up (fix.timeout)" in check
+    assert len(messages_api.asked) == 2
+    is_untouched(project)
 
 
 def test_without_a_key_nothing_is_asked(failing, messages_api):

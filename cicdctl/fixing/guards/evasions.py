@@ -62,10 +62,10 @@ _RUST_FORK = re.compile(r"#\[cfg\(test\)\](?!\s*(?:#\[[^\]]{0,200}\]\s*){0,5}(?:
 def find_evasions(patch: Patch) -> Iterator[GuardFinding]:
     """Yield what blocks a candidate in the lines it adds, whatever the language. Tests may know that they are some."""
     for file in patch.files:
-        yield from by_pattern("skips", "block", "a check is left out", SKIPS, file)
-        yield from by_pattern("suppressions", "block", "a complaint is silenced", SUPPRESSIONS, file)
+        yield from by_pattern("skips", "block", "a check is left out", SKIPS, file, to_end=True)
+        yield from by_pattern("suppressions", "block", "a complaint is silenced", SUPPRESSIONS, file, to_end=True)
         yield from by_pattern("exit-masking", "block", "a failure is hidden", EXITS, file)
-        yield from by_pattern("thresholds", "block", "a limit is changed", THRESHOLDS, file)
+        yield from by_pattern("thresholds", "block", "a limit is changed", THRESHOLDS, file, to_end=True)
         if not file.is_test:
             yield from by_pattern("test-awareness", "block", "it asks whether it is being tested", AWARENESS, file)
             yield from _rust_forks(file)

@@ -117,15 +117,15 @@ class ChangedFile:
         shown = "".join(letter if letter.isprintable() else "?" for letter in text)
         return GuardFinding(rule=rule, level=level, text=shown[:MOST_TEXT], file=self.path, line=line)
 
-    def new_matches(self, pattern: re.Pattern[str]) -> Iterator[tuple[int, str]]:
+    def new_matches(self, pattern: re.Pattern[str], *, to_end: bool = False) -> Iterator[tuple[int, str]]:
         """Yield (line number, match) for what the pattern finds in added lines more often than in removed ones.
 
-        A line that only moved, or got another indent, brings nothing new.
+        A line that only moved, or got another indent, brings nothing new. `to_end`: what follows in the line is part
+        of it, as `= 90` of a limit.
         """
-        gone = Counter(match.group().strip() for _, line in self.removed for match in pattern.finditer(_plain(line)))
+        gone = Counter(found for _, line in self.removed for found in _found(pattern, line, to_end))
         for number, line in self.added:
-            for match in pattern.finditer(_plain(line)):
-                found = match.group().strip()
+            for found in _found(pattern, line, to_end):
                 if gone[found] > 0:
                     gone[found] -= 1
                 else:
@@ -150,18 +150,24 @@ class Patch(Value, frozen=True, kw_only=True):
 
 
 def by_pattern(
-    rule: str, level: GuardLevel, what: str, patterns: Sequence[Pattern], file: ChangedFile
+    rule: str, level: GuardLevel, what: str, patterns: Sequence[Pattern], file: ChangedFile, *, to_end: bool = False
 ) -> Iterator[GuardFinding]:
-    """Yield a finding for each new match of a pattern that is for the file's language."""
+    """Yield a finding for each new match of a pattern that is for the file's language; see `new_matches`."""
     for languages, pattern in patterns:
         if is_for(languages, file.language):
-            for number, found in file.new_matches(pattern):
+            for number, found in file.new_matches(pattern, to_end=to_end):
                 yield file.finding(rule, level, f"{what}: {found}", number)
 
 
 def is_for(languages: str, language: str) -> bool:
     """Whether a pattern of these languages is for a file of that one."""
     return language in languages.split() if languages else language != "prose"
+
+
+def _found(pattern: re.Pattern[str], line: str, to_end: bool) -> Iterator[str]:
+    plain = _plain(line)
+    for match in pattern.finditer(plain):
+        yield (plain[match.start() :] if to_end else match.group()).strip()
 
 
 def _plain(line: str) -> str:

@@ -151,6 +151,7 @@ def test_green_path_and_commands_import_nothing_of_it(make_project):
     env = {"PYTHONPROFILEIMPORTTIME": "1", "ANTHROPIC_API_KEY": "sk-1", "CICDCTL_NO_AI": "1"}
     fixed = project.cicdctl("run", "build", "HEAD", env=env)
     assert "fix ready" in fixed.stdout + fixed.stderr
+    assert len(re.findall(r"\|\s+cicdctl\.cli$", fixed.stderr, re.MULTILINE)) == 2, "the run, and the fix it has started"
     project.write("ok", "")
     project.commit("by hand")
     for done in (fixed, project.cicdctl("--help", env=env), project.cicdctl("run", "build", "HEAD", env=env)):
