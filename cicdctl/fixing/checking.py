@@ -30,6 +30,7 @@ class Desk:
         self._work = work
         self._commit = commit
         self._bookings: list[int] = []
+        self._deadline = float("inf")
         self._rules = PathRules(
             worktree, protected=work.settings.protected_paths, allowed=work.settings.allow_paths, scripts=work.scripts
         )
@@ -38,12 +39,13 @@ class Desk:
         """Return what the fixer is asked."""
         work, settings = self._work, self.fixer.settings
         limit_s = settings.timeout_s or work.settings.timeout_s
+        self._deadline = min(work.deadline, time.monotonic() + limit_s)
         return FixRequest(
             bundle=work.bundle,
             worktree=self.worktree,
             attempt=sum(1 for one in work.record.attempts if one.fixer == self.fixer.name),
             max_attempts=work.max_attempts if self.fixer.is_ai else 1,
-            deadline=min(work.deadline, time.monotonic() + limit_s),
+            deadline=self._deadline,
             budget=self.fixer.budget,
             check=self.check,
             report=work.tell,
@@ -79,7 +81,13 @@ class Desk:
         purpose = f"check/{len(record.attempts)}/{self.checks}"
         try:
             summary = work.run_stages(
-                purpose, commit, stages=(record.stage,), confined=self.fixer.is_ai, may_reuse=True
+                purpose,
+                commit,
+                stages=(record.stage,),
+                confined=self.fixer.is_ai,
+                may_reuse=True,
+                # Nobody waits for a check of an attempt that is over, and the next one is not run beside it.
+                deadline=self._deadline,
             )
         except CicdError as error:
             return CheckOutcome(passed=False, text=work.redactor.text(f"the check could not run: {error.message}"))

@@ -199,18 +199,20 @@ class Work:
         stages: tuple[str, ...] = (),
         confined: bool = False,
         may_reuse: bool = False,
+        deadline: float = float("inf"),
     ) -> RunSummary:
         """Run stages of a commit, once for each purpose even if we are killed; what was interrupted runs again.
 
-        The time for verification does not count against `fix.timeout`. Raises CicdError when it cannot run.
+        They are cut at `deadline` (`time.monotonic()`), and when `fix.timeout` is over, against which the time for
+        verification does not count. Raises CicdError when it cannot run.
         """
         number = self.record.runs.get(purpose)
         for _ in range(3):
             if number is None:
                 number = self.checker.record(commit, stages=stages, confined=confined, may_reuse=may_reuse)
                 self.note(runs={**self.record.runs, purpose: number})
-            deadline = float("inf") if purpose.startswith("verify/") else self.deadline
-            summary = self.checker.finish(number, deadline=deadline, cancelled=self.cancelled)
+            over = float("inf") if purpose.startswith("verify/") else self.deadline
+            summary = self.checker.finish(number, deadline=min(over, deadline), cancelled=self.cancelled)
             self.stop_when_cancelled()
             if summary.run.verdict is not Verdict.INTERRUPTED:
                 return summary

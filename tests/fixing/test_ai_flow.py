@@ -277,25 +277,35 @@ def test_daily_budget_over_two_processes(failing, messages_api):
     assert len(messages_api.asked) == 1
 
 
+LIMITS = {
+    "fix": ("budget", "the time is up (fix.timeout)", ["the time is up"]),
+    "fixers.claude": ("gave_up", "needs_human: there is no honest way", ["the time is up", "needs_human: there is no honest way"]),
+}  # fmt: skip
+
+
 @pytest.mark.timeout(240)
-def test_long_check_is_cut(failing, messages_api):
-    """21F: a check that goes on beyond `fix.timeout` is ended with all it has started, and so is the fix."""
+@pytest.mark.parametrize("section", LIMITS)
+def test_long_check_is_cut(failing, messages_api, section):
+    """21F: a check that outlasts the fix, or the attempt, is ended with all it has started; then it goes on without."""
     project = failing()
     for limit_s in (7, 20, 45):  # a machine with much to do takes longer to come as far as the check
-        project.write(".git/cicdctl/config.toml", f"[fix]\ntimeout = '{limit_s}s'\n", mode=0o600)
+        project.write(".git/cicdctl/config.toml", f"[{section}]\ntimeout = '{limit_s}s'\n", mode=0o600)
         messages_api.reset()
         messages_api.says(edit("    import time\n    time.sleep(300)\n" + OLD))
         messages_api.says(tool("run_check"))
+        messages_api.says(tool("give_up", **GIVE_UP))
         begun = time.monotonic()
         record = fix(project, "--again", status=1)
         assert time.monotonic() - begun < limit_s + 30
-        assert (record["outcome"], record["reason"]) == ("budget", "the time is up (fix.timeout)")
         if "check/1/1" in record["runs"]:
             break
+    outcome, reason, attempts = LIMITS[section]
+    assert (record["outcome"], record["reason"]) == (outcome, reason)
+    assert [one["reason"] for one in record["attempts"]] == attempts
     check = project.cicdctl("show", str(record["runs"]["check/1/1"])).passes().stdout
     assert "cancelled" in check
     assert "the time of the fix is up (fix.timeout)" in check
-    assert len(messages_api.asked) == 2
+    assert len(messages_api.asked) == 1 + len(attempts)
     is_untouched(project)
 
 
