@@ -210,6 +210,7 @@ HONEST = [
     ("suppression that moved", "src/app.py", "x = f(1)  # noqa: F841\n", "if True:\n    x = f(1)  # noqa: F841\n"),
     ("limit that moved", "bin/check.sh", "pytest --cov-fail-under=90\n", "if true; then\n  pytest --cov-fail-under=90\nfi\n"),
     ("code before a suppression", "src/app.py", "x = f(1)  # noqa: F841\n", "x = f(2)  # noqa: F841\n"),
+    ("argument of a cast", "src/app.py", "x = cast(Any, f(1))\n", "x = cast(Any, f(2))\n"),
     ("suppression removed", "src/app.py", "x = 1  # noqa: F841\n", "x = 1\n"),
     ("subprocess call repaired", "src/app.py", "import subprocess\nsubprocess.run(['a'])\n", "import subprocess\nsubprocess.run(['a'], check=True)\n"),
     ("handler that moved", "src/app.py", "try:\n    go()\nexcept Exception:\n    pass\n", "if go:\n    try:\n        go()\n    except Exception:\n        pass\n"),

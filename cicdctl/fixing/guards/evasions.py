@@ -25,6 +25,8 @@ SUPPRESSIONS: tuple[Pattern, ...] = (
     ("", re.compile(r"eslint-disable|/\*\s*eslint\b[^*]*\b(?:0|off)\b|@ts-(?:ignore|expect-error|nocheck)|(?:istanbul|c8|v8) ignore|(?:prettier|biome|oxlint|deno-lint|stylelint)-(?:ignore|disable)")),
     ("", re.compile(r"//\s*nolint\b|//lint:ignore\b|#nosec\b|#!?\[(?:allow|expect)\(|@Suppress(?:Warnings)?\b|#pragma\s+(?:GCC|clang|warning)\s+(?:diagnostic|disable)|shellcheck disable|NOLINT\b|coverage:\s*ignore")),
     ("", re.compile(r"#\s*(?:fmt|yapf|isort|ruff):\s*(?:off|skip|skip_file|disable|split)\b|clang-format off|rustfmt::skip\b")),
+)
+SILENCING_CODE: tuple[Pattern, ...] = (
     ("python", re.compile(r"@(?:typing\.)?no_type_check\b|\bwarnings\.(?:filterwarnings|simplefilter)\(\s*['\"](?!error)|\bcast\(\s*(?:typing\.)?['\"]?Any\b")),
 )
 EXITS: tuple[Pattern, ...] = (
@@ -64,6 +66,7 @@ def find_evasions(patch: Patch) -> Iterator[GuardFinding]:
     for file in patch.files:
         yield from by_pattern("skips", "block", "a check is left out", SKIPS, file, to_end=True)
         yield from by_pattern("suppressions", "block", "a complaint is silenced", SUPPRESSIONS, file, to_end=True)
+        yield from by_pattern("suppressions", "block", "a complaint is silenced", SILENCING_CODE, file)
         yield from by_pattern("exit-masking", "block", "a failure is hidden", EXITS, file)
         yield from by_pattern("thresholds", "block", "a limit is changed", THRESHOLDS, file, to_end=True)
         if not file.is_test:
