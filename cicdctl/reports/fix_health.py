@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 
 from cicdctl.fixing.fixers import open_fixers
-
 from cicdctl.fixing.sessions import close_dead
 from cicdctl.fixing.work import FixOptions
 from cicdctl.process import probe_sandbox

@@ -15,7 +15,7 @@ from cicdctl.model import Run, RunState, StageResult, TriggerKind, Verdict
 
 MEGABYTES = 10
 LOGS = Path(__file__).parents[1] / "fixing" / "logs"
-WORDS = "compile link fetch module cache token request handler response warning test passed ok key user item".split()
+WORDS = ("compile", "link", "fetch", "module", "cache", "token", "request", "handler", "response", "warning", "test", "passed", "ok", "key", "user", "item")
 
 
 def make_noise(size: int, seed: int, *, style: str) -> bytes:
