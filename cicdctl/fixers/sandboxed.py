@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 import time
@@ -28,6 +29,15 @@ from cicdctl.project import Project
 MOST_OUTPUT = 64_000
 _HOME_LINE = re.compile(r"^home\s*=\s*(/\S.*?)\s*$", re.MULTILINE)
 GRACE_S = 1.0
+# Keys, passwords and their digests below the system's folders: root can read them, and no command of a model needs to.
+_SYSTEM_SECRETS = tuple(
+    Path("/etc", name)
+    for name in (
+        *("shadow", "shadow-", "gshadow", "gshadow-", "sudoers", "sudoers.d", "krb5.keytab", "ssh", "ssl/private"),
+        *("pki/private", "wireguard", "letsencrypt", "docker", "kubernetes", "rancher", "cicdctl"),
+        "NetworkManager/system-connections",
+    )
+)
 
 
 class Shop:
@@ -141,9 +151,19 @@ def _sandbox(project: Project, writable: tuple[Path, ...], *, network: bool, is_
             *toolchain_folders(project.environ),
             *_interpreters(project.environ.get("PATH", ""), find_homes(project.environ)),
         ),
+        hidden=tuple(_readable_secrets()) if is_strict else (),
         path=project.environ.get("PATH", ""),
         home=project.environ.get("HOME", ""),
     )
+
+
+def _readable_secrets() -> Iterator[Path]:
+    """Yield those that we could read, where they really are; a link out of /etc leads nowhere in a sandbox."""
+    for path in _SYSTEM_SECRETS:
+        if os.access(path, os.R_OK) or os.access(path, os.X_OK):
+            real = path.resolve()
+            if real.is_relative_to("/etc"):
+                yield real
 
 
 def _mirror_of(project: Project, worktree: Path) -> Iterator[Path]:

@@ -43,7 +43,7 @@ def mount_arguments(sandbox: Sandbox) -> list[str]:
     for option, path in sorted(binds, key=lambda bind: len(bind[1].parts)):
         args += [option, str(path), str(path)]
     for path in sandbox.hidden:
-        args += ["--tmpfs", str(path)]
+        args += ["--tmpfs", str(path)] if path.is_dir() else ["--ro-bind", os.devnull, str(path)]
     return [*args, "--remount-ro", "/"]
 
 

@@ -27,9 +27,10 @@ class Limits(Value, frozen=True, kw_only=True):
 class Sandbox(Value, frozen=True, kw_only=True):
     """What a sandboxed process may see; the system's programs are always readable.
 
-    `writable` and `readonly` are absolute folders or files that exist; `hidden` are folders below
-    them that shall look empty. Without `network` there is only a loopback device, which needs bwrap; it
-    is the one of the process `network_of` where that is given (see `shared_network`).
+    `writable` and `readonly` are absolute folders or files that exist; `hidden` are those below them, or below
+    the system's folders, that shall look empty (folders) or not be readable (files). Without `network` there is only
+    a loopback device, which needs bwrap; it is the one of the process `network_of` where that is given (see
+    `shared_network`).
     """
 
     level: Literal["bwrap", "landlock"] = "bwrap"

@@ -58,18 +58,21 @@ def test_home_is_invisible(stage: Stage, tmp_path: Path) -> None:
         assert b"key" not in stage.output
 
 
-def test_read_only_and_hidden_folders(stage: Stage, tmp_path: Path) -> None:
+def test_read_only_and_hidden(stage: Stage, tmp_path: Path) -> None:
     mirror = tmp_path / "mirror"
     (mirror / "private").mkdir(parents=True)
+    (mirror / "key").write_text("invisible\n")
     (mirror / "file").write_text("shared\n")
     (mirror / "private" / "file").write_text("invisible\n")
-    box = Sandbox(writable=(stage.folder,), readonly=(mirror,), hidden=(mirror / "private",))
-    ended = run_boxed(stage, box, f"cat {mirror}/file {mirror}/private/file; echo x > {mirror}/file; true")
+    box = Sandbox(writable=(stage.folder,), readonly=(mirror,), hidden=(mirror / "private", mirror / "key"))
+    script = f"cat {mirror}/file {mirror}/private/file {mirror}/key; echo x | tee {mirror}/file {mirror}/key; true"
+    ended = run_boxed(stage, box, script)
 
     if ended is not None:
         assert b"shared\n" in stage.output
         assert b"invisible" not in stage.output
         assert (mirror / "file").read_text() == "shared\n"
+        assert (mirror / "key").read_text() == "invisible\n"
 
 
 def test_writable_folder_inside_a_readable_one(stage: Stage, tmp_path: Path) -> None:

@@ -49,6 +49,7 @@ class Bench:
         self.bundle: dict[str, Any] = {}
         self.request: dict[str, Any] = {}
         self.is_cancelled = False
+        self.open_shell: Callable[[], Any] | None = None
         self._fixer: ClaudeFixer | None = None
 
     @property
@@ -72,7 +73,7 @@ class Bench:
     def fixer(self) -> ClaudeFixer:
         if self._fixer is None:
             options = ClaudeOptions(**self.options)
-            self._fixer = ClaudeFixer(options, self.environ, sleep=self.waits.append)
+            self._fixer = ClaudeFixer(options, self.environ, sleep=self.waits.append, open_shell=self.open_shell)
         return self._fixer
 
     def make_bundle(self, **more: Any) -> FailureBundle:

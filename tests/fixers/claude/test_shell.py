@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -94,14 +95,6 @@ def test_change_of_a_command_is_an_edit(failing, messages_api):
     is_clean(project)
 
 
-def test_without_the_setting_there_is_none(failing, messages_api):
-    """A call of it is one of an unknown tool."""
-    project = failing(operator="")
-    (answer, *_) = ask(project, messages_api, "touch ran")
-    assert answer.startswith("there is no such tool")
-    assert "# A shell" not in messages_api.asked[0].body["system"][0]["text"]
-
-
 def test_what_a_command_can_see(failing, messages_api, tmp_path):
     """Its copy and the system's programs: no key, no network, no git, no file of secrets, nothing of the user's."""
     secret = "qX7vN2mK9pL4sT8w"
@@ -136,59 +129,6 @@ def test_what_a_command_can_see(failing, messages_api, tmp_path):
         assert secret.encode() not in request.raw
         assert KEY.encode() not in request.raw
     is_clean(project)
-
-
-def test_only_text_of_files_that_are_there_is_taken_over(failing, messages_api):
-    """Protected, new, deleted, linked, binary, broken: none of it reaches the checkout, and the model is told."""
-    files = {**FILES, "src/app.py": "x = 1\n", "src/data.bin": b"\0\1"}
-    project = failing(files)
-    answers = ask(
-        project,
-        messages_api,
-        "echo 'assert 1' > tests/test_it.py; sed -i s/41/42/ src/value.txt; echo '# x' >> .cicd.toml",
-        "rm src/other.txt; echo new > src/new.txt; chmod +x src/value.txt",
-        "rm -r src/deep; ln -s /etc src/deep; ln -sf /etc/passwd src/other.txt",
-        "printf 'x = (' > src/app.py; printf '\\200' > src/other.txt; printf '\\1\\2' > src/data.bin",
-        "ls src; cat src/value.txt src/app.py tests/test_it.py",
-    )
-    assert "taken over as your edits:" in answers[0]
-    assert "tests/test_it.py: test-files: files like this are protected" in answers[0]
-    assert ".cicd.toml: " in answers[0].partition("not taken over:")[2]
-    assert "taken over as your edits" not in "".join(answers[1:])
-    assert "src/other.txt: files are neither deleted nor replaced here" in answers[1]
-    assert "src/new.txt" not in answers[1]
-    assert "src/deep/x.txt: files are neither" in answers[2]
-    assert "src/app.py: not written, it would break the syntax" in answers[3]
-    assert "src/other.txt: it is not UTF-8 text" in answers[3]
-    assert "src/data.bin" in answers[3].partition("not taken over:")[2]
-    assert "deep" in answers[4]
-    assert "new.txt" not in answers[4]
-    assert "42\nx = 1\nassert True" in answers[4]
-    assert "cicdctl/fix" not in project.git("for-each-ref", "refs/heads")
-    is_clean(project)
-
-
-def test_five_tries_at_protected_files_end_the_attempt(failing, messages_api):
-    """As with edits."""
-    project = failing(config=CONFIG + "[orchestrator.failure_handling]\nmax_retries = 1\n")
-    for number in range(5):
-        messages_api.says(tool("shell", command=f"echo 'assert {number}' > tests/test_it.py"))
-    done = project.cicdctl("fix", "1", "--fixer", "claude").fails(1)
-    assert "5 edits of protected files were refused" in done.stdout + done.stderr
-    assert messages_api.remaining == 0
-
-
-def test_long_output_is_distilled(failing, messages_api):
-    """What explains a failure is kept wherever it stands, as of a check; the rest is said to be left out."""
-    project = failing()
-    noise = "i=0; while [ $i -lt 1500 ]; do echo compiling part number $i of it; i=$((i+1)); done"
-    (answer, *_) = ask(
-        project, messages_api, f"{noise}; echo 'src/app.py:3:1: F401 unused'; {noise}; echo the end; exit 3"
-    )
-    assert answer.startswith("exit status 3 after")
-    assert "src/app.py:3:1 flake8 lint [F401]" in answer
-    assert "the end" in answer
-    assert len(answer) < 8_500
 
 
 def test_where_there_is_no_bubblewrap(failing, messages_api, tmp_path):
@@ -229,24 +169,103 @@ def shell(bench, clean_env):
     project.close()
 
 
+@pytest.fixture
+def answers(shell, bench):
+    """Let the model run commands, one a turn, and give up; return what each is answered."""
+
+    def ask(*commands: str) -> list[str]:
+        bench.open_shell = lambda: shell
+        bench.options = {"tools": "sandboxed-shell"}
+        for command in commands:
+            bench.api.says(tool("shell", command=command))
+        bench.api.says(tool("give_up", reason="enough", category="unknown"))
+        bench.fix()
+        return [request.result() for request in bench.api.asked[1:]]
+
+    return ask
+
+
+def test_without_the_setting_there_is_none(bench):
+    """A call of it is one of an unknown tool."""
+    bench.api.says(tool("shell", command="touch ran"))
+    bench.api.says(tool("give_up", reason="enough", category="unknown"))
+    bench.fix()
+    assert bench.api.asked[1].result().startswith("there is no such tool")
+    assert "# A shell" not in bench.api.asked[0].body["system"][0]["text"]
+
+
+def test_only_text_of_files_that_are_there_is_taken_over(answers, bench):
+    """Protected, new, deleted, linked, binary, broken: none of it reaches the checkout, and the model is told."""
+    for path, content in FILES.items():
+        bench.write(path, content)
+    bench.write(".cicd.toml", "")
+    bench.write("src/app.py", "x = 1\n")
+    bench.write("src/data.bin", b"\0\1")
+    told = answers(
+        "echo 'assert 1' > tests/test_it.py; sed -i s/41/42/ src/value.txt; echo '# x' >> .cicd.toml",
+        "rm src/other.txt; echo new > src/new.txt; chmod +x src/value.txt",
+        "rm -r src/deep; ln -s /etc src/deep; ln -sf /etc/passwd src/other.txt",
+        "printf 'x = (' > src/app.py; printf '\\200' > src/other.txt; printf '\\1\\2' > src/data.bin",
+        "ls src; cat src/value.txt src/app.py tests/test_it.py",
+    )
+    assert "taken over as your edits:" in told[0]
+    assert "tests/test_it.py: test-files: files like this are protected" in told[0]
+    assert ".cicd.toml: " in told[0].partition("not taken over:")[2]
+    assert "taken over as your edits" not in "".join(told[1:])
+    assert "src/other.txt: files are neither deleted nor replaced here" in told[1]
+    assert "src/new.txt" not in told[1]
+    assert "src/deep/x.txt: files are neither" in told[2]
+    assert "src/app.py: not written, it would break the syntax" in told[3]
+    assert "src/other.txt: it is not UTF-8 text" in told[3]
+    assert "src/data.bin" in told[3].partition("not taken over:")[2]
+    assert "deep" in told[4]
+    assert "new.txt" not in told[4]
+    assert "42\nx = 1\nassert True" in told[4]
+
+
+def test_five_tries_at_protected_files_end_the_attempt(answers, bench):
+    """As with edits."""
+    assert len(answers(*(f"echo {number} > test_stats.py" for number in range(5)))) == 4
+    assert bench.api.remaining == 1, "it was not asked again"
+
+
+def test_long_output_is_distilled(answers):
+    """What explains a failure is kept wherever it stands, as of a check; the rest is said to be left out."""
+    noise = "seq -f 'compiling part number %g of it' 1500"
+    (told,) = answers(f"{noise}; echo 'src/app.py:3:1: F401 unused'; {noise}; echo the end; exit 3")
+    assert told.startswith("exit status 3 after")
+    assert "src/app.py:3:1 flake8 lint [F401]" in told
+    assert "the end" in told
+    assert len(told) < 8_500
+
+
+def is_running(*argv: str) -> bool:
+    """Whether some process of the machine was started with just these words."""
+    wanted = "".join(f"{word}\0" for word in argv).encode()
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            if path.read_bytes() == wanted:
+                return True
+    return False
+
+
 def test_it_ends_in_time_and_when_cancelled(shell, bench):
     """With everything it has started, and what it wrote before is told."""
-    began = time.monotonic()
-    ran = shell.run(bench.make_request(deadline=began + 1), "echo before; sleep 300 & sleep 300")
-    assert ran.words.startswith("ended after 1 s: it took too long")
-    assert ran.output == b"before\n"
-    ran = shell.run(bench.make_request(cancelled=lambda: True), "sleep 300")
-    assert ran.words == "ended: cancelled"
-    assert time.monotonic() - began < 20
+    seconds = f"9{os.getpid()}"
+    ran = shell.run(bench.make_request(deadline=time.monotonic() + 1), f"sleep {seconds} & sleep {seconds}")
+    assert "it took too long" in ran.words
+    ran = shell.run(bench.make_request(cancelled=lambda: is_running("sleep", seconds)), f"echo before; sleep {seconds}")
+    assert (ran.words, ran.output) == ("ended: cancelled", b"before\n")
+    assert not is_running("sleep", seconds)
 
 
 def test_what_it_leaves_running_is_ended(shell, bench):
     """No process outlives its command."""
-    ran = shell.run(bench.make_request(), "sleep 987 & (setsid sleep 988 &) ; echo done")
+    seconds = f"8{os.getpid()}"
+    ran = shell.run(bench.make_request(), f"sleep {seconds} & (setsid sleep {seconds} &) ; echo done")
     assert ran.output == b"done\n"
     assert ran.words.startswith("exit status 0 after")
-    names = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if os.access(path, os.R_OK)]
-    assert not any(name in (b"sleep\x00987\x00", b"sleep\x00988\x00") for name in names)
+    assert not is_running("sleep", seconds)
 
 
 def test_memory_for_its_output_is_bounded(shell, bench):
@@ -271,7 +290,7 @@ def test_forged_times_hide_no_change(shell, bench):
 @pytest.mark.parametrize(
     "command",
     [
-        "i=0; while [ $i -lt 1500 ]; do mkdir d; cd d; i=$((i+1)); done; touch x",
+        "d=$(printf 'd/%.0s' $(seq 1500)); mkdir -p $d; cd $d; mkdir -p $d; touch $d/x",
         "mkdir -p a/b; touch a/b/c; chmod 0 a/b a; chmod 0 stats.py",
         "mkfifo pipe; rm README.md; mkfifo README.md; ln -s loop loop",
         "rm -rf ./* ./.[a-z]*; ln -s / everything",
@@ -296,6 +315,13 @@ def test_links_of_the_repository_lead_nowhere(shell, bench, tmp_path):
     assert b"host" not in ran.output
     assert ran.changed == {}
     assert (tmp_path / "outside.txt").read_text() == "host\n"
+
+
+def test_keys_of_the_system_are_hidden(shell, bench):
+    """Root could read them; the names of users are no secret."""
+    command = "(cat /etc/shadow /etc/gshadow; ls -A /etc/ssh /etc/sudoers.d | grep -v :) 2> errors; head -1 /etc/passwd"
+    lines = [line for line in shell.run(bench.make_request(), command).output.splitlines() if line]
+    assert lines == Path("/etc/passwd").read_bytes().splitlines()[:1]
 
 
 def test_commands_are_counted(shell, bench):
