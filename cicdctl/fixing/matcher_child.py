@@ -21,6 +21,7 @@ from cicdctl.plugin_sources import find_installed, import_file, import_installed
 
 HOOK = "cicdctl_matchers"
 MOST_FOUND = 2000
+MOST_ANSWER = 16_000_000
 
 
 class Asked(Value, frozen=True, kw_only=True):
@@ -35,10 +36,14 @@ def main() -> None:
     """Answer what standard input asks."""
     head, _, log = sys.stdin.buffer.read().partition(b"\n")
     answer = os.dup(1)
-    os.dup2(2, 1)  # what a plugin prints is no answer
+    with Path(os.devnull).open("wb") as nowhere:  # what a plugin prints is no answer, and nobody holds it in memory
+        os.dup2(nowhere.fileno(), 1)
+        os.dup2(nowhere.fileno(), 2)
     try:
         found = _find(msgspec.json.decode(head, type=Asked), log.decode("utf-8").split("\n"))
         data = msgspec.json.encode({"found": found})
+        if len(data) > MOST_ANSWER:
+            raise ValueError(f"yielded {len(data)} bytes, which are more than {MOST_ANSWER}")
     except BaseException as error:  # a plugin may raise anything, SystemExit too
         said = describe_error(error) if isinstance(error, Exception) else f"raised {error!r}"
         data = msgspec.json.encode({"error": said[:1000]})

@@ -11,14 +11,15 @@ import msgspec
 from cicdctl.errors import PluginError
 from cicdctl.fixing.matcher_child import checked
 from cicdctl.fixing.matchers import Matcher
-from cicdctl.fixing.matchers.drafts import MOST_BLOCK_LINES, Draft, Lines
+from cicdctl.fixing.matchers.drafts import MOST_BLOCK_LINES, Draft, Lines, positive
 from cicdctl.kinds import MatcherKind
-from cicdctl.model.fixing import Diagnostic
+from cicdctl.model.fixing import Diagnostic, Frame
 from cicdctl.plugin_manager import PluginManager, Provided
 
 HOOK = "cicdctl_matchers"
 LIMIT_S = 10.0
 _MOST_WORD = 1000
+_MOST_FRAMES = 200
 # HOME and the rest say where the interpreter finds packages and libraries, as it did for us.
 _PASSED = ("HOME", "PYTHONPATH", "PYTHONHOME", "PYTHONUSERBASE", "PYTHONNOUSERSITE", "LD_LIBRARY_PATH")
 
@@ -112,7 +113,14 @@ def _draft(one: Diagnostic, count: int) -> Draft:
     )
     if one.file is not None:
         draft.place(one.file[:_MOST_WORD], one.line, one.column)
-    draft.frames = list(one.frames)
+    draft.frames = [
+        Frame(
+            file=frame.file[:_MOST_WORD],
+            line=positive(frame.line),
+            function=frame.function and frame.function[:_MOST_WORD],
+        )
+        for frame in one.frames[:_MOST_FRAMES]
+    ]
     return draft
 
 

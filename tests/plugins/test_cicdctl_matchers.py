@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 
 import pytest
 
@@ -34,7 +33,7 @@ GOOD = """
     for at, line in enumerate(lines, 1):
         if line.startswith("Error: "):
             yield Diagnostic(tool="terraform", kind="compile", message=line[7:], file="./main.tf", line=12,
-                             log_span=(at, at + 1))
+                             log_span=(at, min(at + 1, len(lines))))
 """
 ONE = "Diagnostic(tool='x', kind='lint', message='m', log_span=({}, {}))"
 
@@ -116,6 +115,14 @@ def test_inside_a_test_s_report_it_is_not_asked_twice(look):
             "TypeError: yielded a Diagnostic",
         ),
         ("    return [Diagnostic(tool='x', kind='lint', message='m')]", "ValueError: yielded log_span None"),
+        (
+            "    yield Diagnostic(tool='x', kind='lint', message='m' * 20_000_000, log_span=(1, 1))",
+            "ValueError: yielded 20000",
+        ),
+        (
+            "    yield Diagnostic(tool='x', kind='lint', message='\\udc80', log_span=(1, 1))",
+            "UnicodeEncodeError: ",
+        ),
         (f"    return [{ONE.format(0, 1)}]", "ValueError: yielded log_span (0, 1): first and last line of 5, from 1"),
         (f"    return [{ONE.format(3, 2)}]", "ValueError: yielded log_span (3, 2)"),
         (f"    return [{ONE.format(5, 6)}]", "ValueError: yielded log_span (5, 6)"),
@@ -132,9 +139,7 @@ def test_what_it_does_wrong_is_told_and_the_others_go_on(look, body, said):
 
 def test_a_pattern_that_runs_for_ever_is_ended(look):
     """It never gives another thread a turn, so only a process of its own can be ended; the plugin is not asked again."""
-    started = time.monotonic()
     found, manager = look("    return [re.match('(a+)+$', 'a' * 60 + 'b') for line in lines]", limit_s=1.0, times=2)
-    assert time.monotonic() - started < 6
     assert tools(found) == ["flake8"]
     assert [one.message for one in manager.failures] == [
         'plugin "mine": cicdctl_matchers: TimeoutError: matcher "terraform": no answer within 1 s; it is switched off'
@@ -165,12 +170,46 @@ def test_it_sees_no_variable_and_no_more_than_the_log(look, monkeypatch):
 def test_too_much_is_cut(look):
     """A matcher that never stops yielding ends at its limit; long texts are cut, line breaks are none."""
     body = (
-        "    while True:\n        yield Diagnostic(tool='t' * 5000, kind='lint', message='m\\nn' * 5000,"
-        " file='f' * 5000, code='c' * 5000, log_span=(1, len(lines)))"
+        "    while True:\n        yield Diagnostic(tool='t' * 1100, kind='lint', message='m\\nn' * 200,"
+        " file='f' * 1100, code='c' * 1100, log_span=(1, len(lines)))"
     )
     first = look(body)[0].diagnostics[0]
     assert (len(first.tool), len(first.message), len(first.file), len(first.code)) == (1000, 500, 1000, 1000)
     assert "\n" not in first.message
+
+
+def test_frames_and_numbers_are_bounded(look):
+    """Of a stack trace without end both ends of a part are kept; a line that is none is left out."""
+    body = (
+        "    frames = tuple(Frame(file='f' * 2000, line=-number, function='g' * 2000) for number in range(1000))\n"
+        "    yield Diagnostic(tool='x', kind='lint', message='m', file='a', line=-3, column=0, log_span=(1, 1),"
+        " frames=frames)"
+    )
+    first = look("    from cicdctl.plugin_api import Frame\n" + body)[0].diagnostics[0]
+    assert (first.line, first.column) == (None, None)
+    assert len(first.frames) == 12
+    assert {(len(frame.file), frame.line, len(frame.function)) for frame in first.frames} == {(1000, None, 1000)}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "    os.system('head -c 100000000 /dev/zero; head -c 100000000 /dev/zero >&2')\n    print('x' * 100_000_000)",
+        "    sys.stdout.close()\n    sys.stderr.close()",
+    ],
+)
+def test_what_it_does_to_its_output_is_nothing_to_us(look, body):
+    """Nobody keeps a hundred megabytes that it prints."""
+    found, manager = look(body + GOOD, limit_s=60.0)
+    assert (tools(found), manager.failures) == (["terraform", "flake8"], [])
+
+
+def test_of_a_log_of_a_million_lines_it_gets_each(look):
+    """And its number is right."""
+    body = "    assert len(lines) == 1_000_001 and set(lines[:-1]) == {'ok', ''}" + GOOD
+    found, manager = look(body, lines=["ok", ""] * 500_000 + ["Error: at the end"], limit_s=60.0)
+    assert manager.failures == []
+    assert [one.log_span for one in found.diagnostics] == [(1_000_001, 1_000_001)]
 
 
 CONFIG = """
@@ -217,13 +256,13 @@ def test_a_broken_one_is_a_warning_of_the_command(make_project):
 
 def test_nothing_of_the_folder_is_imported(make_project):
     """A `cicdctl` or `msgspec` that a repository brings is not what the process of a matcher loads."""
-    trap = "open('/dev/stderr', 'w').write('TRAPPED')\n"
+    trap = "open(__file__ + '.ran', 'w')\n"
     files = {"ci/mine.py": PLUGIN.format(body=GOOD), "log": "\n".join(LOG), "msgspec.py": trap, "re.py": trap}
     project = make_project(config='plugins = ["ci/mine.py"]\n' + CONFIG.replace("shellcheck.log", "log"), files=files)
     project.cicdctl("run", "build", "HEAD", "--no-fix").fails(1)
     told = project.cicdctl("fix", "explain", "1", "--json").passes()
     assert [one["tool"] for one in json.loads(told.stdout)["diagnostics"]] == ["terraform", "flake8"]
-    assert "TRAPPED" not in told.stderr
+    assert list(project.path.glob("*.ran")) == []
 
 
 def test_secrets_are_taken_out_of_what_it_finds(make_project):

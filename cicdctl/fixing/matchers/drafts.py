@@ -90,7 +90,7 @@ def positive(text: str | int | None) -> int | None:
     """Read a line or column; None for what is none."""
     if text is None or len(str(text)) > 9:
         return None
-    return int(text) or None
+    return max(int(text), 0) or None
 
 
 def is_library(file: str) -> bool:
