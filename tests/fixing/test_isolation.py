@@ -61,9 +61,12 @@ def without_bwrap(tmp_path: Path) -> dict[str, str]:
     return {"PATH": str(folder)}
 
 
-@pytest.mark.parametrize("has_bwrap", [True, False])
+@pytest.mark.parametrize("has_bwrap", [pytest.param(True, marks=pytest.mark.campaign), False])
 def test_hostile_check_cannot_touch_the_repository(make_project, tmp_path, has_bwrap):
-    """Hooks, settings, refs and objects are as before, the fix is offered all the same, and nothing is left."""
+    """Hooks, settings, refs and objects are as before, the fix is offered all the same, and nothing is left.
+
+    It is the file of the commit that asks for it: it is stricter.
+    """
     project = make_project(config=CONFIG + FIXER + CLONE, files=FILES)
     env = {} if has_bwrap else without_bwrap(tmp_path)
     project.cicdctl("run", "build", "HEAD", "--no-fix").fails(1)
@@ -93,27 +96,24 @@ def test_hostile_check_cannot_touch_the_repository(make_project, tmp_path, has_b
 
 
 def test_attempt_of_a_fixer_is_isolated_too(make_project):
-    """A command that asks git for its folder is told one of its own, with the commit and nothing else."""
+    """A command that asks git for its folder is told one of its own, with the commit and nothing else.
+
+    The operator wants it, and no file of a commit takes it back.
+    """
     ask = "git rev-parse --git-common-dir; git log --format=%s; git for-each-ref; git config --get remote.origin.url"
     script = f"( {ask} ) > src/told.txt 2>&1; sed -i 's/\\t/    /g' src/app.py"
     fixer = "[fixers.untab]\nrun = 'sh ci/untab.sh'\npaths = ['src/**']\n"
     files = {"ci/untab.sh": script, "ci/lint.sh": "! grep -n '	' src/app.py", "src/app.py": FILES["src/app.py"]}
-    project = make_project(config=CONFIG + fixer + CLONE, files=files)
+    project = make_project(config=CONFIG + fixer + CLONE.replace("clone", "worktree"), files=files)
+    folder = project.path / ".git/cicdctl"
+    folder.mkdir(mode=0o700)
+    (folder / "config.toml").write_text(CLONE)
     project.git("commit", "-q", "--allow-empty", "-m", "second")
     project.cicdctl("run", "build", "HEAD").fails(1)
     assert project.git("show", "cicdctl/fix/1-lint:src/told.txt") == ".git\nsecond"
 
 
-def test_file_of_the_commit_may_ask_for_it(make_project, tmp_path):
-    """It is stricter, so whoever writes `.cicd.toml` may have it; nobody can take it away from the operator."""
-    config = CONFIG + FIXER
-    project = make_project(config=config + CLONE, files=FILES)
-    project.cicdctl("run", "build", "HEAD", "--no-fix").fails(1)
-    project.write(".cicd.toml", config + CLONE.replace("clone", "worktree"))  # only in the working tree
-    project.cicdctl("fix", "1").passes()
-    assert "/.git\n" in project.cicdctl("logs", "2", "lint").passes().stdout
-
-
+@pytest.mark.campaign
 def test_model_works_in_it(make_project, messages_api):  # noqa: F811
     """The way of a model is the same: confined checks in repositories of their own."""
     project = make_project(config=CONFIG + CLONE, files=FILES)
