@@ -45,6 +45,7 @@ DOORS = {
     "starlette": {"server"},
     "uvicorn": {"server"},
     "jinja2": {"server"},
+    "cryptography": {"server"},
     "pluggy": {"plugin_manager", "plugin_contract"},
 }
 FORBIDDEN = {"click", "pickle", "dulwich.porcelain", "tarfile"}

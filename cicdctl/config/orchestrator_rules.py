@@ -66,7 +66,7 @@ MONITORING = Table(
     keys=(
         Key(name="method", shape=NAME, doc="`polling`, `webhook`, or the name of a monitor a plugin provides", default='"polling"'),
         Key(name="options", shape=OPTIONS, doc="Options of that plugin", default="{}"),
-        Key(name="interval", field="interval_s", shape=Duration(), doc="Time between two looks. Default: `polling_interval`"),
+        Key(name="interval", field="interval_s", shape=Duration(), doc="Time between two looks. Default: `polling_interval`; with `webhook`, while those arrive, 5 min"),
         Key(name="branches", shape=REF_GLOBS, doc="Globs of the branches to watch; empty: all", default="[]"),
         Key(name="host", shape=LINE, doc="Address to listen on", default='"127.0.0.1"'),
         Key(name="port", shape=PORT, doc="Port to listen on; 0: any free one", default="8080"),

@@ -43,7 +43,10 @@ class ResourceSettings(Value, frozen=True, kw_only=True):
 
 
 class MonitoringSettings(Value, frozen=True, kw_only=True):
-    """How new commits are noticed. `interval_s` None: `polling_interval`; no `branches`: every branch."""
+    """How new commits are noticed; no `branches`: every branch.
+
+    `interval_s` None: `polling_interval`, or 5 min with the method `webhook` while webhooks arrive.
+    """
 
     method: str = "polling"
     options: Mapping[str, Any] = {}

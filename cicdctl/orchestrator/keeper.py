@@ -14,9 +14,10 @@ from cicdctl.errors import CicdError, StoreError, describe
 from cicdctl.model import Value
 from cicdctl.orchestrator.aftermath import catch_up
 from cicdctl.orchestrator.drain import drain
+from cicdctl.orchestrator.hearing import Hearing, hear
 from cicdctl.orchestrator.lead import stop_file, take_the_lead
 from cicdctl.orchestrator.logs import PROJECT
-from cicdctl.orchestrator.looking import Look, pause_after
+from cicdctl.orchestrator.looking import Look, MonitorState, pause_after
 from cicdctl.orchestrator.lost import requeue_lost
 from cicdctl.orchestrator.schedule import Scheduler
 from cicdctl.orchestrator.senses import Senses, find_monitor
@@ -40,13 +41,14 @@ class Watched(Value, frozen=True, kw_only=True):
     """One repository to look after: what the log calls it, and how it is opened, again for each reload.
 
     `address`, with its credentials, is what a mirror is of. `is_here`: whatever the settings say, the repository
-    that is opened is the one to look at.
+    that is opened is the one to look at. `hears`: forges tell this process what they get.
     """
 
     name: str
     open: Callable[[], Project]
     address: str | None = None
     is_here: bool = False
+    hears: bool = False
 
 
 class Keeper(threading.Thread):
@@ -71,6 +73,7 @@ class Keeper(threading.Thread):
         self._project: Project | None = None
         self._lead: Lock | None = None
         self._inbox: SimpleQueue[Look | None] = SimpleQueue()
+        self._hearing = Hearing()
         self._senses = Senses(self._inbox)
         self._is_ending = threading.Event()
         self._wants_reload = False
@@ -107,6 +110,10 @@ class Keeper(threading.Thread):
     def look_now(self) -> None:
         """Look at the repository without waiting for the interval."""
         self._senses.look_now()
+
+    def monitors(self) -> tuple[MonitorState, ...]:
+        """Say how its monitors fare."""
+        return self._senses.states()
 
     def end(self) -> None:
         """Ask it to end; runs that go on are not touched."""
@@ -146,12 +153,16 @@ class Keeper(threading.Thread):
                 _log.info("run #%d (%s) goes on", run.number, run.pipeline, extra={"run": run.number})
         watched = (spool_folder(project), stop_file(project), *project.state.files)
         self._paths = tuple(map(str, watched))
+        if self.watched.hears:
+            self._hearing = hear(project)
         self._begin_senses(project)
         _log.info("watching %s, pid %d", self._senses.describe(project), os.getpid())
 
     def _begin_senses(self, project: Project) -> None:
         self._scheduler = Scheduler(project)
-        self._senses = Senses(self._inbox, address=self.watched.address, is_here=self.watched.is_here)
+        self._senses = Senses(
+            self._inbox, address=self.watched.address, is_here=self.watched.is_here, hearing=self._hearing
+        )
         self._senses.start(project)
 
     def look_once(self) -> None:
@@ -164,6 +175,8 @@ class Keeper(threading.Thread):
     def finish(self) -> None:
         """Let go of everything; runners go on."""
         self._senses.end()
+        hearing, self._hearing = self._hearing, Hearing()
+        hearing.close()
         project, self._project = self._project, None
         if project is not None:
             project.close()
@@ -276,7 +289,9 @@ class Keeper(threading.Thread):
             _log.warning("%s: %s", look.source or "this repository", look.failure)
             return False
         try:
-            return bool(take_sightings(project, look))
+            runs = take_sightings(project, look, wishes=self._hearing.wishes(look))
+            self._hearing.take_note(look)
+            return bool(runs)
         except CicdError:
             self._senses.look_anew(look.source)
             raise

@@ -7,7 +7,15 @@ from queue import SimpleQueue
 from cicdctl.git.remotes import read_address
 from cicdctl.kinds import MonitorKind, read_options
 from cicdctl.orchestrator.change import THIS_REPOSITORY
-from cicdctl.orchestrator.looking import LIMIT_S, Look, Looker
+from cicdctl.orchestrator.hearing import Hearing
+from cicdctl.orchestrator.looking import (
+    LIMIT_S,
+    SOONEST_ELSEWHERE_S,
+    SOONEST_HERE_S,
+    Look,
+    Looker,
+    MonitorState,
+)
 from cicdctl.orchestrator.mirrors import mirrored_address, monitor_mark
 from cicdctl.orchestrator.sightings import source_of
 from cicdctl.project import Project
@@ -16,11 +24,20 @@ from cicdctl.project import Project
 class Senses:
     """What monitors see is put into `inbox`. `address` is what a mirror is of, with credentials.
 
-    `is_here`: whatever the settings say, the repository that is opened is the one to look at.
+    `is_here`: whatever the settings say, the repository that is opened is the one to look at. `hearing` knows what
+    forges have told.
     """
 
-    def __init__(self, inbox: SimpleQueue[Look | None], *, address: str | None = None, is_here: bool = False) -> None:
+    def __init__(
+        self,
+        inbox: SimpleQueue[Look | None],
+        *,
+        address: str | None = None,
+        is_here: bool = False,
+        hearing: Hearing | None = None,
+    ) -> None:
         self._inbox = inbox
+        self._hearing = hearing or Hearing()
         self._address = address
         self._is_here = is_here
         self._lookers: dict[str, Looker] = {}
@@ -50,8 +67,10 @@ class Senses:
             source,
             open_monitor,  # type: ignore[arg-type]
             self._inbox,
-            interval_s=settings.watch_interval_s,
-            limit_s=None if name in ("polling", "webhook") else LIMIT_S,
+            interval_s=lambda: self._hearing.interval_s(settings),
+            limit_s=None if name == "polling" else LIMIT_S,
+            soonest_s=SOONEST_ELSEWHERE_S if address else SOONEST_HERE_S,
+            heard=self._hearing.newest_waiting,
         )
         self._lookers[source] = looker
         looker.start()
@@ -61,6 +80,10 @@ class Senses:
         folder = project.repository.work_tree or project.repository.git_dir
         elsewhere = mirrored_address(project.repository) or ("" if self._is_here else source_of(project))
         return f"{elsewhere} in {folder}" if elsewhere else str(folder)
+
+    def states(self) -> tuple[MonitorState, ...]:
+        """Say how the monitors fare. Safe from any thread."""
+        return tuple(looker.state for looker in tuple(self._lookers.values()))
 
     def look_anew(self, source: str) -> None:
         """Have what was seen of a source compared with the state once more."""

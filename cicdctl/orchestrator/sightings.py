@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from cicdctl.errors import CicdError
 from cicdctl.git.remotes import read_address
 from cicdctl.model import Run
-from cicdctl.orchestrator.change import THIS_REPOSITORY, Change
+from cicdctl.orchestrator.change import THIS_REPOSITORY, Change, Wishes
 from cicdctl.orchestrator.intake import accept, take_in
 from cicdctl.orchestrator.looking import Look
 from cicdctl.planning.names import matches_name
@@ -19,8 +21,13 @@ _LOOKED_AT = ""
 _log = logging.getLogger("cicdctl.monitor")
 
 
-def take_sightings(project: Project, look: Look) -> list[Run]:
-    """Queue what the sightings bring. Raises StoreError or GitError, and then some is still to be done."""
+def take_sightings(
+    project: Project, look: Look, *, wishes: Mapping[tuple[str, str], Wishes] = MappingProxyType({})
+) -> list[Run]:
+    """Queue what the sightings bring. Raises StoreError or GitError, and then some is still to be done.
+
+    `wishes` are what those who pushed asked for, by the ref and the value they gave it.
+    """
     seen = project.state.queue.seen(look.source)
     is_first = _LOOKED_AT not in seen
     sightings = [one for one in look.sightings if _is_watched(project, one.ref)]
@@ -33,7 +40,7 @@ def take_sightings(project: Project, look: Look) -> list[Run]:
         try:
             accept(project, Arrival(seen=marks))
         except Outdated:
-            return take_sightings(project, look)  # a push was faster: look at what is known once more
+            return take_sightings(project, look, wishes=wishes)  # a push was faster: look at what is known once more
         where = look.source or "this repository"
         _log.info("%s is watched from now on: %d branches and tags", where, len(new))
     runs: list[Run] = []
@@ -43,7 +50,8 @@ def take_sightings(project: Project, look: Look) -> list[Run]:
             continue
         _log.info("%s: %s → %s", one.ref, _short(one.old), _short(one.new))
         # A hint to look: what the ref is now is asked when it is taken in.
-        change = Change(ref=one.ref, old=one.old, new=None, source=look.source)
+        asked = wishes.get((one.ref, one.new or ""), Wishes())
+        change = Change(ref=one.ref, old=one.old, new=None, source=look.source, wishes=asked)
         delivery = (f"monitor {look.source}", one.id) if one.id else None
         try:
             runs += take_in(project, (change,), delivery=delivery).runs

@@ -12,6 +12,7 @@ from types import FrameType
 
 from cicdctl.errors import CicdError, StoreError, describe
 from cicdctl.orchestrator.keeper import Keeper, Watched
+from cicdctl.orchestrator.looking import MonitorState
 from cicdctl.project import Project
 from cicdctl.units import count
 
@@ -99,6 +100,10 @@ class Orchestrator:
         """Have every repository looked at without waiting for its interval. Safe from any thread."""
         for keeper in tuple(self._keepers.values()):
             keeper.look_now()
+
+    def monitors(self) -> tuple[MonitorState, ...]:
+        """Say how the monitors of every repository fare. Safe from any thread."""
+        return tuple(state for keeper in tuple(self._keepers.values()) for state in keeper.monitors())
 
     def end(self) -> None:
         """Stop looking after anything, and wait until the locks are free. Runs that go on are not touched."""

@@ -5,14 +5,15 @@ from __future__ import annotations
 import platform
 import shutil
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
-from cicdctl.errors import CicdError
+from cicdctl.errors import CicdError, ConfigError
 from cicdctl.model import Value
 from cicdctl.project import Project
-from cicdctl.units import count, format_size
+from cicdctl.units import count, format_duration, format_size
 
 
 class Unfit(CicdError):
@@ -39,6 +40,7 @@ def examine(project: Project) -> Iterator[Finding]:
     yield _limits()
     yield from _versions()
     yield _secrets(project)
+    yield from _webhooks(project)
     yield _toolchains(project)
 
 
@@ -150,6 +152,51 @@ def _secrets(project: Project) -> Finding:
     if mode & 0o077:
         return Finding(subject="secrets", level="fault", text=f"{path} can be read by others", hint=f"chmod 600 {path}")
     return Finding(subject="secrets", level="ok", text=f"{len(project.secrets.list())} stored")
+
+
+def _webhooks(project: Project) -> Iterator[Finding]:
+    from cicdctl.config.webhook_secrets import webhook_secrets
+    from cicdctl.store.deliveries import open_deliveries
+
+    subject = "webhooks"
+    try:
+        forges = webhook_secrets(project.settings)
+    except ConfigError as error:
+        hint = f"cicdctl serve refuses to start; {error.hint}"
+        yield Finding(subject=subject, level="fault", text="; ".join(error.problems), hint=hint)
+        return
+    if not forges:
+        if project.settings.orchestrator.monitoring.method == "webhook":
+            text = "monitoring.method is webhook, but no forge has a secret: git is asked every polling_interval"
+            yield Finding(subject=subject, level="warning", text=text, hint="set server.webhooks, see docs/webhooks.md")
+        return
+    try:
+        deliveries = open_deliveries(project.state_folder, read_only=True)
+    except CicdError:
+        return  # what is wrong with the state has been told
+    try:
+        last, waiting = deliveries.last_by_forge(), deliveries.waiting()
+    finally:
+        deliveries.close()
+    if last:
+        told = ", ".join(f"{forge} {_ago(at)}" for forge, at in sorted(last.items(), key=lambda row: -row[1]))
+        yield Finding(subject=subject, level="ok", text=f"last told by {told}; {waiting} waiting")
+        return
+    yield Finding(
+        subject=subject,
+        level="warning",
+        text=f"none came within 7 days for {_names(project, forges)}",
+        hint="does the forge reach cicdctl serve? GitLab, Gitea and Forgejo send nothing to private addresses unless "
+        "their administrator allows it; docs/webhooks.md",
+    )
+
+
+def _names(project: Project, forges: Iterable[str]) -> str:
+    return ", ".join(project.settings.server.webhooks or forges)
+
+
+def _ago(at: float) -> str:
+    return f"{format_duration(max(0.0, time.time() - at))} ago"
 
 
 def _toolchains(project: Project) -> Finding:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from cicdctl.server.api import runs, trigger
+from cicdctl.server.api import runs, trigger, triggers
 from cicdctl.server.health import badge, metrics, probes
 from cicdctl.server.pages.routes import PAGES
 from cicdctl.server.route import Route
+from cicdctl.server.webhooks import receive
 
 ROUTES: tuple[Route, ...] = (
     *trigger.ROUTES,
     *runs.ROUTES,
+    *triggers.ROUTES,
+    *receive.ROUTES,
     *badge.ROUTES,
     *metrics.ROUTES,
     *probes.ROUTES,

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
 from cicdctl.errors import CicdError
 from cicdctl.notifiers.sender import project_name
+from cicdctl.orchestrator.looking import MonitorState
 from cicdctl.project import Project
 from cicdctl.server.counters import Counters
 from cicdctl.server.health.tally import Tally
 from cicdctl.server.route import LOCAL, READ
+from cicdctl.server.webhooks.hub import Webhooks
 from cicdctl.store.tokens import TokenStore, open_tokens
 
 _PATIENCE_S = 60.0
@@ -23,14 +25,20 @@ _T = TypeVar("_T")
 class Site:
     """Safe from any thread. `open` gives the project anew; `look_now` has the orchestrator look at the repository.
 
-    `is_local`: we listen on loopback only.
+    `is_local`: we listen on loopback only. `monitors` says how those who look fare.
     """
 
     def __init__(
-        self, open: Callable[[], Project], *, is_local: bool, look_now: Callable[[], object] = lambda: None
+        self,
+        open: Callable[[], Project],
+        *,
+        is_local: bool,
+        look_now: Callable[[], object] = lambda: None,
+        monitors: Callable[[], Sequence[MonitorState]] = lambda: (),
     ) -> None:
         self.open = open
         self.look_now = look_now
+        self.monitors = monitors
         self.is_local = is_local
         self.is_ending = False
         self.started_at = time.time()
@@ -41,6 +49,8 @@ class Site:
         self._project = open()
         self.tally = Tally(self.counters, after=self._project.state.newest_event())
         self.tokens: TokenStore = open_tokens(self._project.state_folder)
+        self.webhooks = Webhooks(self._project.state_folder, self.counters, look_now=look_now)
+        self.webhooks.configure(self._project.settings)
 
     @property
     def project(self) -> Project:
@@ -83,6 +93,7 @@ class Site:
         """Read the configuration again; one that is broken changes nothing."""
         with self._mutex, suppress(CicdError):
             fresh = self.open()
+            self.webhooks.configure(fresh.settings)
             before, self._project = self._project, fresh
             self.forget()
             # Requests that go on still read from it.
@@ -96,5 +107,6 @@ class Site:
 
     def close(self) -> None:
         """Release everything."""
+        self.webhooks.close()
         self.tokens.close()
         self._project.close()

@@ -18,6 +18,7 @@ from cicdctl.server.guard.hosts import Hosts
 from cicdctl.server.listening import is_local, show_address, take_sockets
 from cicdctl.server.serving import refuse_open, serve
 from cicdctl.server.site import Site
+from cicdctl.server.webhooks.hub import check_webhooks
 from cicdctl.streams import flush_output
 
 Open = Callable[[Invocation], Project]
@@ -40,9 +41,11 @@ def start_server(
         monitoring = project.settings.orchestrator.monitoring
         host, port = host or monitoring.host, monitoring.port if port is None else port
         settings = project.settings.server
+        check_webhooks(project)
     is_up = False
 
     def set_up(project: Project) -> None:
+        check_webhooks(project)
         set_up_logging(project.settings.logging, project.state_folder)
         if is_up:
             site.reopen()
@@ -51,11 +54,16 @@ def start_server(
         def open_one() -> Project:
             return open_watched(one.invocation)
 
-        return (Watched(name="", open=open_one, address=one.address, is_here=one.is_here),)
+        return (Watched(name="", open=open_one, address=one.address, is_here=one.is_here, hears=True),)
 
     orchestrator = Orchestrator(find, set_up=set_up)
     sockets = take_sockets(invocation.environ, host, port)
-    site = Site(lambda: open_plain(one.invocation), is_local=is_local(sockets), look_now=orchestrator.look_now)
+    site = Site(
+        lambda: open_plain(one.invocation),
+        is_local=is_local(sockets),
+        look_now=orchestrator.look_now,
+        monitors=orchestrator.monitors,
+    )
     try:
         refuse_open(site, show_address(sockets))
         orchestrator.begin()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import msgspec
@@ -29,19 +30,24 @@ async def read_body(request: Request, shape: type[_T]) -> _T:
         raise Refusal(400, "body", f"the body is not what is wanted: {error}") from error
 
 
-async def read_bytes(request: Request, most: int) -> bytes:
-    """Return the raw body, which has `BODY_S` seconds to come.
+async def read_bytes(
+    request: Request, most: int, *, make_room: Callable[[int], Awaitable[None]] | None = None
+) -> bytes:
+    """Return the raw body, which has `BODY_S` seconds to come. `make_room(size)` may delay what would fill the memory.
 
-    Raises Refusal 413 as soon as it is larger than `most` bytes, whatever it says of itself, and 408.
+    Raises Refusal 413 as soon as it is, or says that it will be, larger than `most` bytes, and 408.
     """
     size = 0
     parts = []
+    said = request.headers.get("content-length", "")
     try:
         async with asyncio.timeout(BODY_S):
             async for part in request.stream():
                 size += len(part)
-                if size > most:
+                if size > most or (said.isdigit() and int(said[:16]) > most):
                     raise Refusal(413, "too_large", f"the body is larger than {most} bytes", headers=_CLOSE)
+                if make_room is not None:
+                    await make_room(size)
                 parts.append(part)
     except TimeoutError:
         raise Refusal(408, "too_slow", "the body did not come", headers=_CLOSE) from None

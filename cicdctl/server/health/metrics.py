@@ -22,6 +22,8 @@ _HELP = {
     "stage_seconds": "Time that stages took, all together.",
     "http_answers": "Answers by class of status.",
     "webhook_answers": "Answers to deliveries of forges.",
+    "webhooks_waiting": "Deliveries that git has not been asked about yet.",
+    "webhook_last_seconds": "When a forge last told something that was proved, within 7 days.",
     "watchers": "Streams that are open.",
     "runs_active": "Runs that go on.",
     "queue_length": "Runs that wait.",
@@ -66,6 +68,8 @@ def _now(site: Site) -> Mapping[str, Mapping[Labels, float]]:
             (("of", name),): shutil.disk_usage(folder).free
             for name, folder in (("state", project.state_folder), ("cache", project.cache_folder))
         },
+        "webhooks_waiting": {(): site.webhooks.store.waiting()},
+        "webhook_last_seconds": {(("forge", forge),): at for forge, at in site.webhooks.store.last_by_forge().items()},
         "start_time_seconds": {(): site.started_at},
     }
 
