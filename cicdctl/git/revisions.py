@@ -100,6 +100,8 @@ def full_ref_name(repository: Repository, revision: str) -> str | None:
         return repository.head().ref
     if not revision or revision.startswith("-") or re.search(r"[\x00-\x20~^:?*\[\\]|@\{", revision):
         return None
+    if len(revision) == repository.hash_bytes * 2 and _HEX.fullmatch(revision.lower()):
+        return None  # the object is meant, also when a branch is called so
     found = _find_ref(repository, revision)
     if found is not None and found.endswith("/HEAD"):
         return repository.ref_store.target(found) or found

@@ -61,6 +61,10 @@ def test_revisions_equal_git(make_git, packed):
         assert repository.ref_name("v1") == "refs/tags/v1"
         assert repository.ref_name("HEAD") == "refs/heads/main"
         assert repository.ref_name("v1~1") is None
+        # Whoever writes a whole object id means the object, whatever a branch is called.
+        git.run("update-ref", f"refs/heads/{'a' * 40}", "HEAD")
+        assert repository.ref_name("a" * 40) is None
+        assert repository.ref_name(f"heads/{'a' * 40}") == f"refs/heads/{'a' * 40}"
         assert repository.default_branch() == "main"
 
 
