@@ -69,6 +69,8 @@ def show_overview(request: Request) -> Response:
         problem=catalog.problem,
         deployments=state.deployments.current(),
         looks_every_s=site.project.settings.orchestrator.watch_interval_s,
+        looks_next_at=min((one.next_at for one in site.monitors() if one.next_at is not None), default=None),
+        looks_fail=any(one.error for one in site.monitors()),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cicdctl.server.pages import admin, caches, login, notifiers, overview, pipeline, static
+from cicdctl.server.pages import admin, caches, login, notifiers, overview, pipeline, static, triggers
 from cicdctl.server.route import Route
 
 PAGES: tuple[Route, ...] = (
@@ -13,4 +13,5 @@ PAGES: tuple[Route, ...] = (
     *overview.ROUTES,
     *pipeline.ROUTES,
     *static.ROUTES,
+    *triggers.ROUTES,
 )

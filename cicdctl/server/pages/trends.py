@@ -141,7 +141,7 @@ def trend_of(runs: Sequence[Run]) -> Trend | None:
         p95_line=line(95),
         p50_s=p50_s,
         p95_s=p95_s,
-        label=f"{count(len(told), 'run')}: half end within {duration(p50_s)}, 95% within {duration(p95_s)}",
+        label=f"{count(len(told), 'run')}: median {duration(p50_s)}, 95th percentile {duration(p95_s)}",
         first=told[0].number,
         last=told[-1].number,
     )

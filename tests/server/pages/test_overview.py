@@ -9,6 +9,8 @@ from playwright.sync_api import expect
 from cicdctl.model import Verdict
 from cicdctl.store import open_state
 
+from .conftest import wait_until
+
 CONFIG = """
 [pipelines.build]
 trigger = "on_commit"
@@ -105,7 +107,7 @@ def test_page_of_a_pipeline(project, serve, visit):
     page = visitor.go("/p/build")
     expect(page.get_by_role("heading", level=1)).to_have_text("build")
     expect(page.locator("#facts")).to_contain_text("92%")
-    expect(page.get_by_role("img", name="12 runs: half end within")).to_be_visible()
+    expect(page.get_by_role("img", name="12 runs: median")).to_be_visible()
     expect(page.locator("#stages tbody tr")).to_have_count(2)
     expect(page.locator("#runs-rows tr")).to_have_count(12)
 
@@ -126,9 +128,31 @@ def test_pages_of_the_operator(project, serve, visit):
     """Caches, notifiers and the administration answer; the last one only to whoever may."""
     server = serve(project)
     visitor = visit(server, scripts=False)
-    for path, title in (("/caches", "Caches"), ("/notifiers", "Notifiers")):
+    for path, title in (("/caches", "Caches"), ("/notifiers", "Notifiers"), ("/triggers", "Triggers")):
         expect(visitor.go(path).get_by_role("heading", level=1)).to_have_text(title)
     expect(visitor.go("/admin").get_by_role("heading")).to_have_text("Log in")
     visitor.log_in(server.token("admin"))
     expect(visitor.go("/admin").get_by_role("heading", level=1)).to_have_text("Admin")
     expect(visitor.page.locator("#tokens")).to_contain_text("yours")
+
+
+def test_triggers_says_how_changes_are_noticed(project, serve, visit):
+    """The monitor, when each pipeline starts, the refs; a button to look at once for whoever may."""
+    server = serve(project)
+    visitor = visit(server, scripts=False)
+    page = visitor.go("/triggers")
+    expect(page.locator("#monitors")).to_contain_text("this repository")
+    expect(page.locator("#forges")).to_contain_text("No forge tells us anything.")
+    expect(page.locator("#schedules tr").filter(has_text="build")).to_contain_text("on every commit")
+    expect(page.get_by_role("button", name="Look now")).to_have_count(0)
+
+    visitor.log_in(server.token("admin"))
+    project.git("branch", "feature/y")
+    visitor.go("/triggers").get_by_role("button", name="Look now").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Triggers")
+
+    def is_seen() -> bool:
+        return visitor.go("/triggers").locator("#refs").get_by_text("feature/y").count() == 1
+
+    wait_until(is_seen)
+    server.wait_for_run(14)  # it started a run

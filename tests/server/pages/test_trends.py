@@ -58,12 +58,12 @@ def test_running_run_is_as_long_as_it_has_run():
 
 
 def test_trend_has_percentiles_of_twenty_runs():
-    """Hundred runs of 1 to 100 s: of the newest twenty, half end within 90 s and 95% within 99 s."""
+    """Hundred runs of 1 to 100 s: of the newest twenty, median 90 s and 95th percentile 99 s."""
     chart = trend_of([run(number, float(number)) for number in range(100, 0, -1)])
     assert chart is not None
     assert (chart.first, chart.last, len(chart.bars)) == (1, 100, 100)
     assert (chart.p50_s, chart.p95_s) == (90.0, 99.0)
-    assert chart.label == "100 runs: half end within 1m30s, 95% within 1m39s"
+    assert chart.label == "100 runs: median 1m30s, 95th percentile 1m39s"
     heights = [bar.height for bar in chart.bars]
     assert heights == sorted(heights)
     assert chart.bars[-1].title == "#100 passed, 1m40s"
