@@ -93,6 +93,18 @@ def queue_run(project: Project, request: RunRequest) -> Run:
 
     Raises ConfigError, UsageError, GitError or StoreError, and then nothing is left behind.
     """
+    run = queue_once(project, request, delivery=None)
+    assert run is not None
+    return run
+
+
+def queue_once(
+    project: Project, request: RunRequest, *, delivery: tuple[str, str] | None, detail: str | None = None
+) -> Run | None:
+    """Queue as `queue_run`; None when `delivery` has arrived before: see `QueueStore.delivered`.
+
+    `detail` is kept with it, in the transaction that records the run.
+    """
     from cicdctl.runner.begin import check
     from cicdctl.runner.prepare import prepare
     from cicdctl.runner.recovery import recover_and_tell
@@ -102,8 +114,8 @@ def queue_run(project: Project, request: RunRequest) -> Run:
     prepared = prepare(project, request)
     check(project, prepared)
     placing = place(project, prepared.request, prepared.commit, prepared.config, prepared=prepared)
-    recorded = accept(project, Arrival(placings=(placing,)))
-    return recorded.runs[0]
+    recorded = accept(project, Arrival(placings=(placing,), delivery=delivery, detail=detail))
+    return recorded.runs[0] if recorded.runs else None
 
 
 def follow(project: Project, number: int) -> Recorded:

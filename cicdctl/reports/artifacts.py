@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import stat
 from pathlib import Path
+from typing import Any
 
 from cicdctl.errors import StoreError
+from cicdctl.model import Artifact
 from cicdctl.project import Project
 from cicdctl.reports.output import print_document, print_lines, print_table
 from cicdctl.reports.stage_names import check_stage
@@ -32,16 +34,7 @@ def print_artifacts(project: Project, run: str, stage: str, *, to: Path | None, 
             raise StoreError(f'cannot make the folder "{to}": {error.strerror}') from error
         project.blobs.restore([artifact for _, artifact in found], to)
     if json:
-        rows = [
-            {
-                "stage": name,
-                "path": quoted(artifact.path, limit=5000),
-                "mode": f"{artifact.mode:o}",
-                "bytes": artifact.size_bytes,
-                "digest": artifact.digest,
-            }
-            for name, artifact in found
-        ]
+        rows = [artifact_fields(name, artifact) for name, artifact in found]
         print_document("artifacts", {"run": summary.run.number, "artifacts": rows})
     elif to is not None:
         size = format_size(sum(artifact.size_bytes for _, artifact in found))
@@ -56,6 +49,17 @@ def print_artifacts(project: Project, run: str, stage: str, *, to: Path | None, 
             ]
         )
     return 0
+
+
+def artifact_fields(stage: str, artifact: Artifact) -> dict[str, Any]:
+    """One thing that a stage left; a folder has no digest."""
+    return {
+        "stage": stage,
+        "path": quoted(artifact.path, limit=5000),
+        "mode": f"{artifact.mode:o}",
+        "bytes": artifact.size_bytes,
+        "digest": artifact.digest,
+    }
 
 
 def _kind(mode: int) -> str:

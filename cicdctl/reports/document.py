@@ -35,6 +35,9 @@ def run_fields(run: Run) -> dict[str, Any]:
         "commit": run.commit,
         "tree": run.tree,
         "ref": run.ref,
+        "base": run.base,
+        "message": run.message,
+        "author": run.author,
         "snapshot": run.snapshot,
         "trigger": run.trigger.value,
         "trust": run.trust.value,
@@ -45,6 +48,7 @@ def run_fields(run: Run) -> dict[str, Any]:
         "started_at": run.started_at,
         "finished_at": run.finished_at,
         "seconds": round(elapsed_s(run), 3),
+        "stage_names": list(run.stage_names),
     }
 
 

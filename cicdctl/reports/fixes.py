@@ -147,13 +147,10 @@ def print_fixes(records: Sequence[FixRecord], *, json: bool) -> int:
 
 def print_shown(project: Project, record: FixRecord, *, json: bool) -> int:
     """Print everything of one fix: times, attempts, findings, evidence. Returns exit status 0."""
-    events = project.fixes.events(record.id)
     if json:
-        document = fix_document(record)
-        document["events"] = [every_field(event) for event in events]
-        document["spent_usd"] = round(project.fixes.spent(record.id), 6)
-        print_document("fix", document)
+        print_document("fix", fix_story(project, record))
         return 0
+    events = project.fixes.events(record.id)
     lines = [f"fix {quoted(record.id)}  {record.outcome or record.state}  {cost_words(record)}"]
     lines.append(f"  failure      {record.signature[:12]}  {record.category}  run #{record.run}, {record.base[:10]}")
     for attempt in record.attempts:
@@ -296,6 +293,14 @@ def print_proof(record: FixRecord, checks: Sequence[ProofCheck], *, json: bool) 
             note = f"  ({check.detail})" if check.detail else ""
             print_lines([f"{'holds' if check.holds else 'FAILS'}  {check.claim}{note}"])
     return 0 if all(check.holds for check in checks) else 1
+
+
+def fix_story(project: Project, record: FixRecord) -> dict[str, Any]:
+    """A fix with what happened to it and what it has cost."""
+    document = fix_document(record)
+    document["events"] = [every_field(event) for event in project.fixes.events(record.id)]
+    document["spent_usd"] = round(project.fixes.spent(record.id), 6)
+    return document
 
 
 def fix_document(record: FixRecord) -> dict[str, Any]:

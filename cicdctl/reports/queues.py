@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from cicdctl.errors import StoreError, UsageError
-from cicdctl.model import Run, RunState, RunSummary, Verdict
+from cicdctl.errors import UsageError
+from cicdctl.model import Run, RunState, RunSummary
+from cicdctl.orchestrator.asked import go_on_with
 from cicdctl.orchestrator.drain import drain
 from cicdctl.orchestrator.intake import queue_run
-from cicdctl.orchestrator.lost import queue_again
 from cicdctl.orchestrator.pausing import let_go_on
 from cicdctl.orchestrator.waiting import wait_for_run, wait_for_start, work_off
 from cicdctl.project import Project
@@ -73,12 +73,7 @@ def print_resumed(project: Project, pipeline: str) -> int:
 def print_requeued(project: Project, text: str) -> int:
     """Queue an interrupted run once more and say which it is now. Returns exit status 0."""
     run = find_run(project, text).run
-    if run.verdict is not Verdict.INTERRUPTED:
-        hint = f"cicdctl rerun {run.number} runs it again"
-        raise UsageError(f"run #{run.number} was not interrupted: it is {run.verdict or run.state}", hint=hint)
-    again = queue_again(project, run, by_hand=True)
-    if again is None:
-        raise StoreError(f"run #{run.number} cannot be queued again", hint=f"cicdctl rerun {run.number}")
+    again = go_on_with(project, run)
     drain(project)
     print_lines([f"#{again.number}"])
     say_aside(f"{run.pipeline} goes on as #{again.number}, with what passed in #{run.number}")

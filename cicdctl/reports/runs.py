@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from cicdctl.model import Deployment, Run, RunSummary, TriggerKind
 from cicdctl.orchestrator.culprit import culprit_of, search_words
@@ -74,18 +75,7 @@ def print_run(project: Project, summary: RunSummary, *, json: bool) -> int:
     run = summary.run
     running = {} if run.verdict else {opened.stage: opened for opened in project.state.open_attempts(run.number)}
     if json:
-        now = [
-            {"stage": name, "attempt": opened.number, "started_at": opened.started_at}
-            for name, opened in running.items()
-        ]
-        deployed = project.state.deployments.of_run(run.number) if run.deploy else None
-        told = {
-            "running": now,
-            "deployment": deploys.fields(deployed) if deployed else None,
-            "culprit": culprit_of(project, run.number) if run.verdict in RED else None,
-            "culprit_search": search_words(project, run.number) if run.verdict in RED else None,
-        }
-        print_document("run", run_document(summary) | told)
+        print_document("run", whole_document(project, summary))
         return 0
     print_lines(
         [
@@ -127,6 +117,21 @@ def print_run(project: Project, summary: RunSummary, *, json: bool) -> int:
         print_lines([f"  broken by ?  {quoted(search, limit=300)}", ""])
     print_lines([lines.run_end(summary, running=running)])
     return 0
+
+
+def whole_document(project: Project, summary: RunSummary) -> dict[str, Any]:
+    """A run with its stages, what of it runs now, what it deployed, and who broke it."""
+    run = summary.run
+    running = [] if run.verdict else project.state.open_attempts(run.number)
+    deployed = project.state.deployments.of_run(run.number) if run.deploy else None
+    return run_document(summary) | {
+        "running": [
+            {"stage": opened.stage, "attempt": opened.number, "started_at": opened.started_at} for opened in running
+        ],
+        "deployment": deploys.fields(deployed) if deployed else None,
+        "culprit": culprit_of(project, run.number) if run.verdict in RED else None,
+        "culprit_search": search_words(project, run.number) if run.verdict in RED else None,
+    }
 
 
 def _stage_lines(summary: RunSummary, running: Mapping[str, OpenAttempt]) -> Iterator[str]:

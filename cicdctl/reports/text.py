@@ -31,13 +31,28 @@ def clean_line(raw: bytes | str, *, keep_colors: bool = False) -> str:
         return _CONTROLS.sub("", text)
     if not keep_colors:
         return _CONTROLS.sub("", _ESCAPES.sub("", text))
+    cleaned = _clean_keeping_colors(text)
+    return cleaned + ("\x1b[0m" if "\x1b" in cleaned else "")
+
+
+def _clean_keeping_colors(text: str) -> str:
     pieces = []
     last = 0
     for match in _SGR.finditer(text):
         pieces += [_CONTROLS.sub("", _ESCAPES.sub("", text[last : match.start()])), match.group()]
         last = match.end()
     pieces.append(_CONTROLS.sub("", _ESCAPES.sub("", text[last:])))
-    return "".join(pieces) + ("\x1b[0m" if len(pieces) > 1 else "")
+    return "".join(pieces)
+
+
+def clean_output(raw: bytes, *, errors: str = "replace") -> str:
+    """Return a piece of output, of any number of lines, as it may be shown: newlines, `\\r`, tabs and colours stay."""
+    text = raw.decode("utf-8", errors)
+    return "\n".join(line if line.isprintable() else _clean_segments(line) for line in text.split("\n"))
+
+
+def _clean_segments(line: str) -> str:
+    return "\r".join(_clean_keeping_colors(part) for part in line.split("\r"))
 
 
 def quoted(text: str | bytes, *, limit: int = 200) -> str:

@@ -28,6 +28,7 @@ _PUSHED = frozenset(
         TriggerKind.TAG,
         TriggerKind.PUSH,
         TriggerKind.WEBHOOK,
+        TriggerKind.API,
         TriggerKind.AFTER,
         TriggerKind.SCHEDULE,
     }

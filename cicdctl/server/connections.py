@@ -9,6 +9,8 @@ from typing import Any
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEADER_S = 5.0
+# Who takes nothing of an answer for so long is cut off: nobody keeps bytes for them.
+SEND_S = 30.0
 MOST_PER_ADDRESS = 256
 _open: Counter[str] = Counter()
 
@@ -17,6 +19,7 @@ class PatientProtocol(H11Protocol):
     """uvicorn's, which waits for ever for the first request of a connection, or the rest of one (measured)."""
 
     _timer: asyncio.TimerHandle | None = None
+    _stuck: asyncio.TimerHandle | None = None
     _address = ""
 
     def connection_made(self, transport: Any) -> None:
@@ -30,6 +33,7 @@ class PatientProtocol(H11Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._disarm()
+        self._unstick()
         _open[self._address] -= 1
         if _open[self._address] <= 0:
             del _open[self._address]
@@ -47,6 +51,19 @@ class PatientProtocol(H11Protocol):
         # What was sent ahead of time may be half a request: uvicorn's own timer was ended by it.
         if self._timer is None and not self.transport.is_closing():
             self._arm()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._stuck = asyncio.get_running_loop().call_later(SEND_S, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._unstick()
+
+    def _unstick(self) -> None:
+        if self._stuck is not None:
+            self._stuck.cancel()
+            self._stuck = None
 
     def _arm(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(HEADER_S, self._give_up)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from starlette.convertors import IntegerConvertor
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import compile_path
 
+_MOST_DIGITS = 15  # SQLite has no larger numbers than 19
 Endpoint = Callable[[Request], Response | Awaitable[Response]]
 
 PUBLIC = "public"  # for anybody
@@ -34,6 +35,8 @@ class Route:
         self.scope = scope
         self.is_page = is_page
         self._regex, _, self._convertors = compile_path(path)
+        kinds = self._convertors.items()
+        self._numbers = frozenset(name for name, kind in kinds if isinstance(kind, IntegerConvertor))
 
     def match(self, path: str) -> Mapping[str, Any] | None:
         """Return the parameters in a path; None when it is another address, or a number is too long for one."""
@@ -41,6 +44,6 @@ class Route:
         if found is None:
             return None
         values = found.groupdict()
-        if any(re.fullmatch(r"\d{16,}", value) for value in values.values()):
+        if any(len(value) > _MOST_DIGITS for name, value in values.items() if name in self._numbers):
             return None
         return {name: self._convertors[name].convert(value) for name, value in values.items()}

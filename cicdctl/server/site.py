@@ -14,6 +14,7 @@ from cicdctl.orchestrator.looking import MonitorState
 from cicdctl.project import Project
 from cicdctl.server.counters import Counters
 from cicdctl.server.health.tally import Tally
+from cicdctl.server.live.feed import Feed
 from cicdctl.server.route import LOCAL, READ
 from cicdctl.server.webhooks.hub import Webhooks
 from cicdctl.store.tokens import TokenStore, open_tokens
@@ -25,7 +26,8 @@ _T = TypeVar("_T")
 class Site:
     """Safe from any thread. `open` gives the project anew; `look_now` has the orchestrator look at the repository.
 
-    `is_local`: we listen on loopback only. `monitors` says how those who look fare.
+    `is_local`: we listen on loopback only. `monitors` says how those who look fare. `feed` tells the event loop, and
+    nobody else, what is new.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Site:
         self.tokens: TokenStore = open_tokens(self._project.state_folder)
         self.webhooks = Webhooks(self._project.state_folder, self.counters, look_now=look_now)
         self.webhooks.configure(self._project.settings)
+        self.feed = Feed(lambda: self._project, lambda change: self.counters.add_to_gauge("watchers", change))
 
     @property
     def project(self) -> Project:
@@ -104,9 +107,11 @@ class Site:
     def begin_end(self) -> None:
         """Let streams end and probes say so; for signal handlers."""
         self.is_ending = True
+        self.feed.end()
 
     def close(self) -> None:
         """Release everything."""
         self.webhooks.close()
+        self.feed.close()
         self.tokens.close()
         self._project.close()

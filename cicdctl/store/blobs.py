@@ -105,9 +105,13 @@ class BlobStore:
 
     def read_manifest(self, digest: str) -> tuple[Artifact, ...]:
         """Return the artifacts a manifest lists. Raises MissingBlob."""
-        artifacts = _decode_manifest(digest, self.read(digest))
+        artifacts = self.list_manifest(digest)
         self.pin(artifact.digest for artifact in artifacts if artifact.digest)
         return artifacts
+
+    def list_manifest(self, digest: str) -> tuple[Artifact, ...]:
+        """Return the artifacts a manifest lists, pinning nothing: only to be shown. Raises MissingBlob."""
+        return _decode_manifest(digest, self.read(digest))
 
     def peek_manifest(self, digest: str) -> frozenset[str]:
         """Return the digests that a manifest lists, pinning nothing; none for what is no manifest."""
@@ -119,7 +123,7 @@ class BlobStore:
                     return frozenset()
             finally:
                 os.close(descriptor)
-            return frozenset(one.digest for one in _decode_manifest(digest, self.read(digest)) if one.digest)
+            return frozenset(one.digest for one in self.list_manifest(digest) if one.digest)
         except MissingBlob:
             return frozenset()
 

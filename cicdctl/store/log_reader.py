@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,22 @@ class Match(Value, frozen=True):
 
     line: int
     offset: int
+
+
+class Window(Value, frozen=True):
+    """Lines from `first` on, as bytes with their newlines; of a log that had `total` lines and `size` bytes."""
+
+    first: int
+    lines: tuple[bytes, ...]
+    total: int
+    size: int
+
+
+class Found(Value, frozen=True):
+    """Where a needle was found; `is_complete`: nowhere else."""
+
+    matches: tuple[Match, ...]
+    is_complete: bool
 
 
 class LogReader:
@@ -51,6 +68,13 @@ class LogReader:
         with self._open() as log:
             return b"".join(log.lines(max(0, from_line), max(0, count)))
 
+    def look(self, from_line: int, count: int) -> Window:
+        """Return a window, and how long the log is, at one moment; a negative `from_line` counts from the end."""
+        with self._open() as log:
+            total = log.count()
+            first = max(0, total + from_line) if from_line < 0 else from_line
+            return Window(first, tuple(log.lines(first, max(0, count))), total, log.size)
+
     def tail(self, lines: int) -> list[bytes]:
         """Return the last lines, without their newlines."""
         with self._open() as log:
@@ -65,10 +89,15 @@ class LogReader:
 
     def search(self, needle: bytes, *, limit: int = 1000) -> list[Match]:
         """Find the lines that hold `needle`, a substring without newlines; the first `limit` of them."""
+        return list(self.find(needle, limit=limit).matches)
+
+    def find(self, needle: bytes, *, limit: int = 1000, budget_s: float | None = None) -> Found:
+        """Find as `search`, and give up after `budget_s` seconds with what was found by then."""
         if not needle:
-            return []
+            return Found((), True)
+        until = None if budget_s is None else time.monotonic() + budget_s
         with self._open() as log:
-            return log.search(needle, limit)
+            return log.search(needle, limit, until)
 
     @contextmanager
     def _open(self) -> Iterator[_OpenLog]:
@@ -116,11 +145,13 @@ class _OpenLog:
                 return found[first - line : wanted]
             length *= 2
 
-    def search(self, needle: bytes, limit: int) -> list[Match]:
+    def search(self, needle: bytes, limit: int, until: float | None) -> Found:
         matches: list[Match] = []
         overlap = b""
         offset = 0
         for chunk in self._chunks(0):
+            if until is not None and time.monotonic() > until:
+                return Found(tuple(matches), False)
             data = overlap + chunk
             start = offset - len(overlap)
             at = data.find(needle)
@@ -129,13 +160,13 @@ class _OpenLog:
                 if not matches or matches[-1].line != line:
                     matches.append(Match(line=line, offset=start + at))
                     if len(matches) >= limit:
-                        return matches
+                        return Found(tuple(matches), False)
                 newline = data.find(b"\n", at)
                 # Further hits in the same line tell nothing new, but a long line has several numbers.
                 at = data.find(needle, at + MAX_LINE_BYTES if newline < 0 else min(newline, at + MAX_LINE_BYTES))
             offset += len(chunk)
             overlap = data[len(data) - len(needle) + 1 :] if len(needle) > 1 else b""
-        return matches
+        return Found(tuple(matches), True)
 
     def _line_at(self, offset: int) -> int:
         number, start = self._find_entry(lambda entry: entry <= offset)

@@ -9,9 +9,14 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
+from api_contract import check_answer
+
+from cicdctl.store.tokens import open_tokens
 
 
 class Answer:
@@ -34,6 +39,42 @@ class Answer:
         assert (self.status, self.json["error"]["code"]) == (status, code), (self.status, self.text)
 
 
+class Event:
+    """One event of a stream. `data` is its JSON."""
+
+    def __init__(self, id: str, kind: str, data: str) -> None:
+        self.id = id
+        self.kind = kind
+        self.data = json.loads(data)
+
+
+class Events:
+    """The events of a stream, one after another; comments are left out. Ends where the server ends it."""
+
+    def __init__(self, answer: http.client.HTTPResponse) -> None:
+        self._answer = answer
+
+    def __iter__(self) -> Iterator[Event]:
+        fields: dict[str, str] = {}
+        while line := self._answer.readline().decode():
+            name, _, value = line.rstrip("\n").partition(": ")
+            if name:
+                fields[name] = value
+            elif line == "\n":
+                if "data" in fields:
+                    yield Event(fields.get("id", ""), fields.get("event", "message"), fields["data"])
+                fields = {}
+
+    def until(self, kind: str) -> list[Event]:
+        """Return the events up to the first of a kind, it included."""
+        found = []
+        for event in self:
+            found.append(event)
+            if event.kind == kind:
+                return found
+        raise AssertionError(f"the stream ended before {kind}: {[event.kind for event in found]}")
+
+
 class Server:
     """`cicdctl serve` on a free port. `ask` makes one request on a connection of its own."""
 
@@ -47,8 +88,8 @@ class Server:
         return f"http://127.0.0.1:{self.port}"
 
     def token(self, *scopes: str, name: str = "test") -> str:
-        options = [part for scope in scopes for part in ("--scope", scope)]
-        return self.project.cicdctl("token", "create", name, *options).passes().stdout.strip()
+        with closing(open_tokens(self.project.path / ".git" / "cicdctl")) as tokens:
+            return tokens.create(name, scopes)[1]
 
     def ask(
         self,
@@ -69,7 +110,29 @@ class Server:
             sent.setdefault("Content-Type", "application/json")
         try:
             connection.request(method, path, body=body, headers=sent)
-            return Answer(connection.getresponse())
+            answer = Answer(connection.getresponse())
+            check_answer(method, path, answer.status, answer.headers.get("content-type", ""), answer.body)
+            return answer
+        finally:
+            connection.close()
+
+    def run(self, pipeline: str = "build", **body: Any) -> int:
+        """Trigger a run with a token of its own and return its number; `wait="end"` waits for its end."""
+        token = self.token("trigger", name=f"for-{pipeline}")
+        answer = self.ask("POST", f"/trigger/{pipeline}", token=token, json_body=body)
+        assert answer.status == 202, answer.text
+        return answer.json["run"]["number"]
+
+    @contextmanager
+    def stream(self, path: str, *, last: str | None = None) -> Iterator[Events]:
+        """Open a stream of events; it is cut at the end of the block."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            connection.request("GET", path, headers={} if last is None else {"Last-Event-ID": last})
+            answer = connection.getresponse()
+            assert answer.status == 200, answer.read()
+            assert answer.headers["Content-Type"].startswith("text/event-stream")
+            yield Events(answer)
         finally:
             connection.close()
 
@@ -97,6 +160,23 @@ class Server:
         _, said = self.process.communicate(timeout=timeout_s)
         assert "Traceback" not in said, said
         return said
+
+
+def operator_file(project: Any, text: str) -> Path:
+    """Write the operator's file of a project."""
+    folder = project.path / ".git" / "cicdctl"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    path = folder / "config.toml"
+    path.write_text(text)
+    return path
+
+
+def wait_for(is_true: Callable[[], object], timeout_s: float = 30.0) -> None:
+    """Wait until something is so."""
+    end = time.monotonic() + timeout_s
+    while not is_true():
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 @pytest.fixture

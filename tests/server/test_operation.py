@@ -18,8 +18,10 @@ from pathlib import Path
 
 import pytest
 
+from .conftest import operator_file
+
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
-SLOW = "[pipelines.build.stages]\nslow = 'touch \"$MARK\"; sleep 2; echo done'\n[orchestrator]\nenv_allow = ['MARK']\n"
+SLOW = "[pipelines.build.stages]\nslow = 'touch \"$MARK\"; sleep 2; echo done'\n"
 
 
 def wait_for(is_true, timeout_s: float = 20.0) -> None:
@@ -32,6 +34,7 @@ def wait_for(is_true, timeout_s: float = 20.0) -> None:
 def test_runs_outlive_the_server(make_project, serve, tmp_path):
     """A stop waits for no run and ends none; the next server finds it as it ended."""
     project = make_project(SLOW)
+    operator_file(project, "[orchestrator]\nenv_allow = ['MARK']\ntrust = { refs = ['main'] }\n")
     project.env["MARK"] = str(tmp_path / "mark")
     server = serve(project)
     number = server.ask("POST", "/trigger/build", token=server.token("trigger")).json["run"]["number"]

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from cicdctl.server.answers import answer
+from cicdctl.server.api.query import read_query
 from cicdctl.server.route import Route
 from cicdctl.server.webhooks.overview import ForgeView, MonitorView, read_triggers
 from cicdctl.store.deliveries import Told
@@ -15,6 +16,7 @@ from cicdctl.store.deliveries import Told
 
 def triggers(request: Request) -> Response:
     """Say how monitors fare, and what forges have told. Times are Unix seconds."""
+    read_query(request)
     found = read_triggers(request.state.site)
     return answer(
         {

@@ -1,0 +1,1 @@
+"""What grows while somebody looks: events and logs, watched once for everybody, queued for nobody."""
