@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from cicdctl.fixing.candidate import build_candidate, candidate_diff
 from cicdctl.fixing.checking import Desk, add_usage
+from cicdctl.fixing.defang import visible
 from cicdctl.fixing.evidence import attempt_diff, save_attempt
 from cicdctl.fixing.judging import blocks, judge
 from cicdctl.fixing.known_fixes import find_known
@@ -134,7 +135,7 @@ def attempt(work: Work) -> None:
         seals = _seals(work, worktree)
         feedback = None
         for is_last in (False, True):
-            result = _ask(work, desk.request(_previous(work), feedback=feedback), fixer)
+            result = _without_secrets(work, _ask(work, desk.request(_previous(work), feedback=feedback), fixer))
             broken = seals.broken()
             if broken:
                 _keep(work, result, None, ())
@@ -210,6 +211,12 @@ def _ask(work: Work, request: FixRequest, fixer: OpenFixer) -> FixResult:
     if not answers:
         return FixResult(status=FixStatus.ERROR, reason=f"fixer {fixer.name} did not end in time")
     return answers[0]
+
+
+def _without_secrets(work: Work, result: FixResult) -> FixResult:
+    """Hide what no text of a fixer may carry into a commit, a notice or the journal, whoever the fixer is."""
+    names = ("summary", "root_cause", "suggestion", "reason")
+    return replace(result, **{name: work.redactor.text(visible(getattr(result, name))) for name in names})
 
 
 def _look(work: Work, desk: Desk, result: FixResult) -> tuple[Candidate | None, tuple[GuardFinding, ...]]:

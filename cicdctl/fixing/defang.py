@@ -25,12 +25,7 @@ _APART = "\u2024"  # one dot leader: reads like a dot, links like none
 
 def defang(text: str, *, lines: int = MOST_LINES, chars: int = MOST_CHARS) -> str:
     """Return at most `lines` lines of at most `chars` characters, as plain text that does nothing where it is shown."""
-    text = _UNSEEN.sub("", _CSI.sub("", text.replace("\r\n", "\n").replace("\r", "\n")))
-    text = "".join(
-        letter
-        for letter in text
-        if letter in "\n\t" or unicodedata.category(letter) not in ("Cc", "Cf", "Cs", "Co", "Cn")
-    )
+    text = visible(text)
     text = _IMAGE.sub(r"\1", text)
     text = _LINK.sub(r"\1", text)
     text = _SCHEME.sub(lambda found: f"{found[1]}:{_APART}", text)
@@ -44,6 +39,16 @@ def defang(text: str, *, lines: int = MOST_LINES, chars: int = MOST_CHARS) -> st
     if len(kept) > lines:
         shown[-1:] = [f"[{len(kept) - lines + 1} more lines]"]
     return "\n".join(shown)
+
+
+def visible(text: str) -> str:
+    """Return what people see of a text. Secrets are looked for in this: a colour in the middle of one goes later."""
+    text = _UNSEEN.sub("", _CSI.sub("", text.replace("\r\n", "\n").replace("\r", "\n")))
+    return "".join(
+        letter
+        for letter in text
+        if letter in "\n\t" or unicodedata.category(letter) not in ("Cc", "Cf", "Cs", "Co", "Cn")
+    )
 
 
 def defang_line(text: str, chars: int = 72) -> str:

@@ -53,6 +53,22 @@ def test_fixer_that_raises_is_passed_over(make_project):
     assert "fix ready" in told.stdout
 
 
+def test_texts_of_a_fixer_hold_no_secret(make_project):
+    """Whatever it says of its change goes into a commit and the journal: a secret does not, in colours or not."""
+    (example,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    token = f"ghp_{'a1B2c3D4e5F6' * 3}"
+    said = f"it ends with ghp_\\x1b[31m{token[4:]} now, {token}"
+    talking = example.replace("end files with a newline", said)
+    assert said in talking
+    project = make_project(config=CONFIG, files={"ci/newlines.py": talking, "check.sh": CHECK, "src/a.py": "a = 1"})
+    project.cicdctl("run", "build", "HEAD", "--no-fix").fails(1)
+    document = project.cicdctl("fix", "1", "--json").passes().stdout
+    message = project.git("log", "-1", "--format=%B", "cicdctl/fix/1-lint")
+    for text in (document, message):
+        assert "it ends with" in text
+        assert token[4:] not in text
+
+
 def test_command_that_changes_its_mind_is_no_fix(make_project):
     """Run twice it has to come to the same."""
     config = CONFIG.replace('plugins = ["ci/newlines.py"]\n', "")

@@ -21,7 +21,7 @@ from cicdctl.fixers.claude.service import NeedsFallback, Service, TooLong
 from cicdctl.fixers.claude.toolbox import MOST_REFUSED, Toolbox
 from cicdctl.fixers.claude.transcript import Transcript
 from cicdctl.fixers.claude.wording import between, first_message, new_word, prompt, prompt_sha256
-from cicdctl.fixing.defang import defang, defang_line
+from cicdctl.fixing.defang import defang, defang_line, visible
 from cicdctl.model.fixing import FixRequest, FixResult, FixStatus, FixUsage
 
 if TYPE_CHECKING:
@@ -279,7 +279,7 @@ class Session:
         )
 
     def _line(self, text: str) -> str:
-        return defang_line(self.request.redact(text), 300)
+        return defang_line(self.request.redact(visible(text)), 300)
 
     def _block(self, text: str) -> str:
-        return defang(self.request.redact(text))
+        return defang(self.request.redact(visible(text)))
