@@ -11,6 +11,7 @@ from cicdctl.fixing.work import FixOptions, Tell
 from cicdctl.model.fixing import FixRecord
 from cicdctl.orchestrator.fix_checks import RunChecker
 from cicdctl.project import Project
+from cicdctl.runner.pins import let_go
 
 
 def fix_run(
@@ -26,16 +27,20 @@ def fix_run(
     from cicdctl.fixing.fixers import open_fixers
 
     summary, result = find_repairable(project, number, stage)
-    return start_fix(
-        project,
-        summary,
-        result,
-        checker=RunChecker(project, summary.run),
-        open_fixers=lambda run: open_fixers(project, run, options),
-        options=options,
-        tell=tell,
-        cancelled=cancelled,
-    )
+    try:
+        return start_fix(
+            project,
+            summary,
+            result,
+            checker=RunChecker(project, summary.run),
+            open_fixers=lambda run: open_fixers(project, run, options),
+            options=options,
+            tell=tell,
+            cancelled=cancelled,
+        )
+    finally:
+        # A fix that ended before anything was run would leave the pin of its base: no run is there to release it.
+        let_go(project, summary.run.commit)
 
 
 def forecast_fix(project: Project, number: int, stage: str | None, options: FixOptions) -> Forecast:

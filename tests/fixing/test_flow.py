@@ -323,3 +323,11 @@ def test_proof_as_a_note(broken):
     note = json.loads(project.git("notes", "--ref", "cicdctl", "show", "cicdctl/fix/1-lint"))
     assert f"Cicdctl-Proof: {note['proof']}" in project.git("log", "-1", "--format=%B", "cicdctl/fix/1-lint")
     project.cicdctl("status", "cicdctl/fix/1-lint").passes()
+
+
+def test_fix_that_nobody_can_make_leaves_nothing(broken):
+    """It ends before anything is run, so there is no run that would release the pin of its base."""
+    project = broken(fixer="")
+    project.cicdctl("run", "build", "HEAD", "--no-fix").fails(1)
+    project.cicdctl("fix", "1").fails(4)
+    assert project.git("for-each-ref", "refs/cicd/keep") == ""
