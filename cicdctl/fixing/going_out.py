@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from cicdctl.fixing.applying import remember_tip
@@ -67,7 +68,7 @@ def push_branch(work: Work) -> None:
     known = origin_of(work.project)
     if is_protected(work, record.branch.removeprefix("refs/heads/")):
         return
-    if record.push_url is not None and known != record.push_url:
+    if record.push_url is not None and digest_of_url(known) != record.push_url:
         work.tell("not pushed: the address of the remote has changed since the fix began")
         return
     program = repository.git_program
@@ -91,6 +92,11 @@ def push_branch(work: Work) -> None:
 def origin_of(project: Project) -> str | None:
     """Return the address that the repository was cloned from, as its configuration has it."""
     return next(iter(project.repository.config.get("remote.origin.url") or []), None)
+
+
+def digest_of_url(url: str | None) -> str | None:
+    """Return what a record keeps of an address: it is compared later, and may hold a password."""
+    return None if url is None else f"sha256:{hashlib.sha256(url.encode('utf-8', 'surrogateescape')).hexdigest()}"
 
 
 def is_protected(work: Work, branch: str) -> bool:

@@ -14,6 +14,7 @@ from cicdctl.fixing.checker import Checker
 from cicdctl.fixing.engine import heal
 from cicdctl.fixing.escalation import escalate
 from cicdctl.fixing.evidence import has_bundle, save_bundle
+from cicdctl.fixing.going_out import digest_of_url, origin_of
 from cicdctl.fixing.work import FixOptions, OpenFixer, Tell, Work
 from cicdctl.model import Run, RunSummary, StageResult
 from cicdctl.model.fixing import FixRecord, FixState
@@ -84,7 +85,7 @@ def _begin(project: Project, summary: RunSummary, result: StageResult) -> FixRec
             base_tree=run.tree,
             signature=bundle.signature,
             category=bundle.category,
-            push_url=next(iter(project.repository.config.get("remote.origin.url") or []), None),
+            push_url=digest_of_url(origin_of(project)),
         )
     )
     save_bundle(project.fixes, record.id, bundle)

@@ -396,7 +396,7 @@ class FixRecord(Value, frozen=True, kw_only=True):
     branch: str | None = None
     undo_ref: str | None = None
     applied_to: str | None = None
-    push_url: str | None = None
+    push_url: str | None = None  # its digest: the address may hold a password
     proof: str | None = None  # blob digest, which is also the trailer's
     rejection: str | None = None
     usage: FixUsage = FixUsage()

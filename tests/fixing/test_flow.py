@@ -331,3 +331,13 @@ def test_fix_that_nobody_can_make_leaves_nothing(broken):
     project.cicdctl("run", "build", "HEAD", "--no-fix").fails(1)
     project.cicdctl("fix", "1").fails(4)
     assert project.git("for-each-ref", "refs/cicd/keep") == ""
+
+
+def test_password_of_a_remote_is_not_recorded(broken):
+    """A record says whether the address has changed, and not what it is."""
+    project = broken()
+    project.git("remote", "add", "origin", "https://ada:sw0rdf1shes@example.test/shop.git")
+    project.cicdctl("run", "build", "HEAD", "--no-fix").fails(1)
+    document = json.loads(project.cicdctl("fix", "1", "--json").passes().stdout)
+    assert document["push_url"].startswith("sha256:")
+    assert "sw0rdf1shes" not in project.cicdctl("fix", "show", "1", "--json").passes().stdout
