@@ -18,6 +18,7 @@ from cicdctl.fixing.checker import Checker
 from cicdctl.fixing.paths import started_scripts
 from cicdctl.fixing.redact import Redactor
 from cicdctl.git.commit import write_commit
+from cicdctl.git.trees import FILE, PROGRAM
 from cicdctl.kinds import Fixer
 from cicdctl.model import RunSummary, StageResult, Value, Verdict
 from cicdctl.model.fixing import Applicability, FailureBundle, FixBudget, FixOutcome, FixRecord, FixState
@@ -136,8 +137,16 @@ class Work:
         repository = self.project.repository
         pipeline = self.config.pipeline(self.record.pipeline)
         commands = [command for stage in pipeline.stages for command in stage.run] if pipeline else []
-        paths = (entry.path.decode("utf-8", "surrogateescape") for entry in repository.walk(self.record.base_tree))
-        return started_scripts(commands, paths)
+        entries = repository.walk(self.record.base_tree)
+        files = {entry.path.decode("utf-8", "surrogateescape"): entry for entry in entries}
+
+        def read(path: str) -> str | None:
+            entry = files[path]
+            if entry.mode not in (FILE, PROGRAM):
+                return None
+            return repository.read_object(entry.oid)[1].decode("utf-8", "replace")
+
+        return started_scripts(commands, files, read)
 
     @property
     def config_sha256(self) -> str:

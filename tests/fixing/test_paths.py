@@ -165,3 +165,14 @@ def test_scripts_that_a_stage_starts():
     paths = ("ci/build.sh", "ci/lint.sh", "src/app.py", "Makefile", "other.sh")
     commands = ('FOO="a b" ./ci/build.sh --fast', "(sh ci/lint.sh; true)", 'echo "unclosed && ./other.sh')
     assert started_scripts(commands, paths) == {"ci/build.sh", "ci/lint.sh", "other.sh"}
+
+
+def test_scripts_that_scripts_start():
+    """What a shell script starts or reads is started, too; modules are found; what a script only judges is not."""
+    texts = {
+        "bin/check.sh": "#!/bin/sh\n. bin/steps.sh\n# sh bin/old.sh\nstep ruff check src/app.py\n",
+        "bin/steps.sh": "step() { sh ./bin/more.sh; }\n",
+        "bin/more.sh": "python3 -m tools.check src/app.py\n. bin/check.sh\n",
+    }
+    paths = (*texts, "bin/old.sh", "src/app.py", "tools/check.py", "tools/other.py")
+    assert started_scripts(["sh bin/check.sh"], paths, texts.get) == {*texts, "tools/check.py"}

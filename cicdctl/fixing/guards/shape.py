@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 
 from cicdctl.fixing.guards.lost_tests import find_lost_tests
 from cicdctl.fixing.guards.patch import MOST_LINE, ChangedFile, GuardPolicy, Patch
-from cicdctl.fixing.paths import LOCKS, PathRules
+from cicdctl.fixing.paths import LOCKS, PathRules, is_stand_in
 from cicdctl.git import compile_globs
 from cicdctl.model.fixing import FailureBundle, GuardFinding
 
@@ -35,7 +36,12 @@ def find_in_paths(patch: Patch, policy: GuardPolicy, bundle: FailureBundle) -> I
             yield file.finding("paths", "block", f"outside the paths of {policy.fixer}")
             continue
         kind = rules.why_protected(file.path)
+        if kind is None and file.file.op == "add" and is_stand_in(file.path):
+            yield file.finding("test-files", "block", "it would be taken for a program that judges")
+            continue
         if kind is None:
+            if file.file.op == "add" and _is_library(file.path):
+                yield file.finding("new-powers", "needs_approval", "it is found before a module of Python")
             if file.is_test:  # the operator has opened it
                 yield from find_lost_tests(file)
         elif policy.kind != "command" or kind in _CLOSED:
@@ -46,6 +52,12 @@ def find_in_paths(patch: Patch, policy: GuardPolicy, bundle: FailureBundle) -> I
             yield file.finding(kind, "needs_approval", "files like this are changed by people")
         else:
             yield file.finding(kind, "block", "files like this are protected")
+
+
+def _is_library(path: str) -> bool:
+    """Whether a file lies where modules are looked for first, under the name of one of the standard library."""
+    folder, _, name = path.rpartition("/")
+    return folder in ("", "src", "lib") and name.endswith(".py") and name[:-3] in sys.stdlib_module_names
 
 
 def _was_named(path: str, bundle: FailureBundle) -> bool:
