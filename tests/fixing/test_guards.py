@@ -221,5 +221,7 @@ def test_hostile_texts_are_judged_at_once(judge):
         "d.go": "a" * 60_000 + "(" * 60_000 + "\n",
         "e.rs": "#[cfg(test)]" * 5_000 + " " * 20_000 + "\n",
         "f.java": "public " * 10_000 + "\n" + "a <" * 10_000 + "\n",
+        "g.py": ("\t" * 3_900 + "47\n") * 30 + ">>> a\n" * 500,
+        "h.js": ("'a' + " * 660 + "\n") * 20 + "finally {return" * 4_000 + "\n",
     }
     assert ("block", "size") in summed(judge({}, hostile))

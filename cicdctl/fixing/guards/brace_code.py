@@ -16,7 +16,7 @@ _BRACES = ("js", "go", "rust", "java", "c")
 _COMMENTS = r"(?=(?P<before>(?:\s|//[^\n]*\n|/\*(?:[^*]|\*(?!/))*\*/)*))(?P=before)"
 _COMMENTS_AFTER = _COMMENTS.replace("before", "after")
 _EMPTY_CATCH = {
-    "js": re.compile(r"\bcatch\s*(?:\([^()]*\))?\s*\{" + _COMMENTS + r"(?:return(?:\s+(?:null|undefined|true|false))?\s*;?)?" + _COMMENTS_AFTER + r"\}"),
+    "js": re.compile(r"\bcatch\s*(?:\([^()]*\))?\s*\{" + _COMMENTS + r"(?:(?:console\.\w+\([^;{}]{0,300}\)\s*;?\s*)?return(?:\s+(?:[\w$.]+|-?\d+|'[^'\n]*'|\[\s*\]|\{\s*\}))?\s*;?|console\.\w+\([^;{}]{0,300}\)\s*;?)?" + _COMMENTS_AFTER + r"\}|\bfinally\s*\{[^{}]{0,500}\breturn\b"),
     "java": re.compile(r"\bcatch\s*(?:\([^()]*\))?\s*\{" + _COMMENTS + r"(?:return(?:\s+(?:null|true|false))?\s*;?)?" + _COMMENTS_AFTER + r"\}"),
     "c": re.compile(r"\bcatch\s*\([^()]*\)\s*\{" + _COMMENTS + r"\}"),
     "go": re.compile(r"\bif\s+(?:[^{}\n]*;\s*)?err\s*!=\s*nil\s*\{" + _COMMENTS + r"\}"),

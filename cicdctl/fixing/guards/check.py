@@ -15,6 +15,8 @@ from cicdctl.fixing.guards.hidden_letters import find_hidden_letters
 from cicdctl.fixing.guards.patch import MOST_LINE, MOST_TEXT, ChangedFile, GuardPolicy, Patch
 from cicdctl.fixing.guards.python_code import find_in_python
 from cicdctl.fixing.guards.shape import find_in_paths, find_in_shape
+from cicdctl.fixing.guards.special_cases import find_special_cases
+from cicdctl.fixing.guards.undisguised import plainer
 from cicdctl.fixing.redact import Redactor
 from cicdctl.git import Repository
 from cicdctl.model.fixing import Candidate, FailureBundle, GuardFinding
@@ -33,6 +35,8 @@ def check_guards(
     Pure but for reading the candidate's blobs. Raises GitError, RedactionFailed.
     """
     patch = Patch(candidate=candidate, files=tuple(ChangedFile(repository, file) for file in candidate.files))
+    for file in patch.files:
+        file.plainer = plainer(file)
     found = [
         *candidate.refused,
         *find_in_paths(patch, policy, bundle),
@@ -40,7 +44,8 @@ def check_guards(
         *find_evasions(patch),
         *find_in_python(patch, bundle),
         *find_in_braces(patch),
-        *find_dangers(patch, bundle),
+        *find_dangers(patch),
+        *find_special_cases(patch, bundle, repository),
         *find_hidden_letters(patch),
         *_secrets(patch, redactor),
     ]
@@ -50,9 +55,13 @@ def check_guards(
 
 def _secrets(patch: Patch, redactor: Redactor) -> Iterator[GuardFinding]:
     for file in patch.files:
-        for number, line in file.added:
-            # What stood there before, perhaps in other quotes, is not this patch's doing.
-            is_known = all(piece in file.old for piece in _PIECE.findall(line))
-            if not is_known and redactor.holds_secret(line[:MOST_LINE]):
-                yield file.finding("secrets", "block", "it holds what looks like a secret", number)
-                break
+        # What stood there before, perhaps in other quotes, is not this patch's doing.
+        lines = [
+            (number, line[:MOST_LINE])
+            for number, line in file.added
+            if not all(piece in file.old for piece in _PIECE.findall(line))
+        ]
+        # At once first: line by line a large file would take half a minute.
+        if redactor.holds_secret("\n".join(line for _, line in lines)):
+            found = next((number for number, line in lines if redactor.holds_secret(line)), lines[0][0])
+            yield file.finding("secrets", "block", "it holds what looks like a secret", found)

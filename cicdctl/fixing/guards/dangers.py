@@ -7,11 +7,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from cicdctl.fixing.guards.patch import ChangedFile, Patch, Pattern, by_pattern
-from cicdctl.model.fixing import FailureBundle, GuardFinding
+from cicdctl.fixing.guards.patch import ChangedFile, Patch, Pattern
+from cicdctl.fixing.guards.undisguised import find_patterns
+from cicdctl.model.fixing import GuardFinding
 
 SWALLOWING: tuple[Pattern, ...] = (
     ("js", re.compile(r"\.catch\(\s*(?:\(\s*\w*\s*\)|\w+)\s*=>\s*(?:\{\s*\}|null|undefined|void 0)\s*\)|\.catch\(\s*(?:noop|\(\)\s*=>\s*\{\s*\})\s*\)")),
+    ("python", re.compile(r"\bsys\.exit\(\s*[a-z_]\w*\s*\)|\blambda\b[^:\n]{0,80}:\s*None\b")),
+    ("js", re.compile(r"=>\s*\{\s*\}")),
+    ("js", re.compile(r"\bprocess\.exit\(\s*[a-z_$][\w$]*\s*\)|\bcatch\s*(?:\([^()]*\))?\s*\{\s*return\s+\w+\s*;?\s*\}|\bfinally\s*\{\s*return\b")),
     ("shell other", re.compile(r"2>>?\s*/dev/null|&>>?\s*/dev/null|>\s*/dev/null\s+2>&1")),
     ("go", re.compile(r"\b_\s*=\s*err\b|\b\w+,\s*_\s*:?=\s*[\w.]+\(|\brecover\(\)")),
     ("rust", re.compile(r"\blet\s+_\s*=|\.ok\(\)\s*;|\bcatch_unwind\b")),
@@ -19,8 +23,8 @@ SWALLOWING: tuple[Pattern, ...] = (
 POWERS: tuple[Pattern, ...] = (
     ("python", re.compile(r"\b(?:subprocess|pickle|marshal|shelve|socket|ctypes|cffi|telnetlib|ftplib|smtplib|pty|multiprocessing)\.\w+|\b(?:import|from)\s+(?:subprocess|pickle|marshal|shelve|socket|ctypes|cffi|telnetlib|ftplib|smtplib|pty|importlib|builtins|requests|httpx|aiohttp|urllib3|urllib\.request|http\.client)\b")),
     ("python", re.compile(r"\bos\.(?:system|popen|exec\w*|spawn\w*|posix_spawn\w*|fork|kill|putenv)\(|(?<![\w.])(?:eval|exec|compile|__import__)\(|\bbuiltins\b|__builtins__|\bimportlib\.import_module\(|\bsys\.modules\b|\b__subclasses__\b|\basyncio\.create_subprocess_\w+")),
-    ("python", re.compile(r"(?<![\w.])(?:requests|httpx|aiohttp|urllib3)\.(?:get|post|put|delete|patch|request|\w*Client|\w*Session|PoolManager)\b|\burllib\.request\b|\bhttp\.client\b|\bb(?:64|85|32|16)decode\(")),
-    ("js", re.compile(r"\bchild_process\b|(?<![\w.])eval\(|\bnew Function\(|(?<![\w.$])fetch\(|\bXMLHttpRequest\b|\bWebSocket\(|(?:\brequire\(|\bfrom\s+|\bimport\(?\s*)['\"](?:node:)?(?:https?|net|dgram|vm|tls|axios|node-fetch|undici)['\"]|\bvm\.run|\bprocess\.(?:binding|dlopen)\b")),
+    ("python", re.compile(r"(?<![\w.])(?:requests|httpx|aiohttp|urllib3)\.(?:get|post|put|delete|patch|request|\w*Client|\w*Session|PoolManager)\b|\burllib\.request\b|\bhttp\.client\b|\bb(?:64|85|32|16)decode\(|\bos\.environ\b(?!\s*(?:\[|\.(?:get|setdefault|pop|__getitem__)\b))")),
+    ("js", re.compile(r"\bchild_process\b|(?<![\w.])eval\(|\bnew Function\(|\bglobalThis\.(?:eval|Function)\b|(?<![\w.$])fetch\(|\bprocess\.env\b(?!\s*(?:\.|\?\.|\[\s*['\"]))|\bXMLHttpRequest\b|\bWebSocket\(|(?:\brequire\(|\bfrom\s+|\bimport\(?\s*)['\"](?:node:)?(?:https?|net|dgram|vm|tls|axios|node-fetch|undici)['\"]|\bvm\.run|\bprocess\.(?:binding|dlopen)\b")),
     ("go", re.compile(r"^\s*(?:import\s+)?(?:\w+\s+)?\"(?:os/exec|net/http|net|net/smtp|syscall|unsafe|plugin)\"|\bexec\.Command(?:Context)?\(|\bunsafe\.Pointer\b|^//go:(?:generate|linkname)\b|^import \"C\"")),
     ("rust", re.compile(r"\bstd::(?:process|net)\b|\bunsafe\b|\bCommand::new\(|\breqwest\b|\binclude_(?:str|bytes)!\(")),
     ("java", re.compile(r"\bgetRuntime\(\)|\bProcessBuilder\b|\bHttpClient\b|\bHttpURLConnection\b|\bObjectInputStream\b|\bScriptEngine\w*|\bnew\s+(?:Server)?Socket\(|\bsetAccessible\(")),
@@ -28,41 +32,20 @@ POWERS: tuple[Pattern, ...] = (
     ("shell other", re.compile(r"\b(?:curl|wget|nc|ncat|ssh|scp|sudo)\s|\beval\s|\b(?:pip3?|npm|pnpm|yarn|gem|cargo|go|apt-get|apk|brew)\s+(?:install|add|get)\b|\bbase64\s+(?:-d|--decode)|\bchmod\s+\+x\b")),
     ("", re.compile(r"[A-Za-z0-9+/_-]{200,}={0,2}|(?:\\x[0-9a-fA-F]{2}){50,}")),
 )
-_LITERAL = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?![\w.])|'([^'\n]{2,80})'|\"([^\"\n]{2,80})\"")
-_BRANCH = re.compile(r"^\s*(?:\}?\s*(?:else\s+)?if|elif|case|match|when|switch)\b|\bif\b.*\belse\b|\?\s*.*:|==|\bin\s*[(\[{]|\.get\(|[{,]\s*[^\s{},]+\s*:\s*\S")
-_COMMON = frozenset({"0", "1", "2", "-1", "10", "100", "0.0", "1.0"})
+# Whoever asks in a condition for what is named like a test wants to know who is looking.
+NAMED_TESTS: tuple[Pattern, ...] = (
+    ("python js", re.compile(r"^(?=.*(?:\bif\b|\belif\b|\bwhile\b|\band\b|\bor\b|&&|\|\||\?|==|\bin\b)).*['\"`][^'\"`]{0,60}(?<![A-Za-z])(?:py|unit|doc)?[Tt]ests?(?:\.[jt]s|_|/)?(?![A-Za-z])[^'\"`]{0,60}['\"`].*")),
+)
 
 
-def find_dangers(patch: Patch, bundle: FailureBundle) -> Iterator[GuardFinding]:
+def find_dangers(patch: Patch) -> Iterator[GuardFinding]:
     """Yield what needs an approval, in any language, by the lines that are new or gone."""
     for file in patch.files:
-        yield from by_pattern("swallowing", "needs_approval", "an error is dropped", SWALLOWING, file)
-        yield from by_pattern("new-powers", "needs_approval", "it reaches further than before", POWERS, file)
-        yield from _special_cases(file, bundle)
+        yield from find_patterns("swallowing", "needs_approval", "an error is dropped", SWALLOWING, file)
+        yield from find_patterns("new-powers", "needs_approval", "it reaches further than before", POWERS, file)
+        if not file.is_test:
+            yield from find_patterns("test-awareness", "needs_approval", "it asks for tests by name", NAMED_TESTS, file)
         yield from _deletions(file)
-
-
-def _special_cases(file: ChangedFile, bundle: FailureBundle) -> Iterator[GuardFinding]:
-    """A literal of the failing assertion in a new branch: the test is answered, not the fault repaired."""
-    wanted = {
-        literal
-        for diagnostic in bundle.diagnostics
-        if diagnostic.kind == "test"
-        for literal in _literals(diagnostic.message)
-    } - _COMMON
-    if not wanted or file.language == "prose":
-        return
-    known = set(_literals(file.old))
-    for number, line in file.added:
-        found = wanted & set(_literals(line)) - known
-        if found and _BRANCH.search(line):
-            text = f"a value of the failing test in a new branch: {min(found)}"
-            yield file.finding("special-case", "needs_approval", text, number)
-
-
-def _literals(text: str) -> Iterator[str]:
-    for match in _LITERAL.finditer(text[:200_000]):
-        yield match.group(1) or match.group(2) or match.group()
 
 
 def _deletions(file: ChangedFile) -> Iterator[GuardFinding]:

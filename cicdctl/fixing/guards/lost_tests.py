@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 from cicdctl.fixing.guards.patch import ChangedFile
-from cicdctl.fixing.guards.python_code import parse
+from cicdctl.fixing.guards.syntax import parse
 from cicdctl.model.fixing import GuardFinding
 
 _NAMES = {

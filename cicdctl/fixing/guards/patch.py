@@ -52,6 +52,7 @@ class ChangedFile:
     def __init__(self, repository: Repository, file: CandidateFile) -> None:
         self.file = file
         self.path = file.path
+        self.plainer: ChangedFile | None = None  # the same without its disguises, where there is a way to read it so
         self._repository = repository
 
     @cached_property
@@ -120,14 +121,14 @@ class ChangedFile:
     def new_matches(self, pattern: re.Pattern[str], *, to_end: bool = False) -> Iterator[tuple[int, str]]:
         """Yield (line number, match) for what the pattern finds in added lines more often than in removed ones.
 
-        A line that only moved, or got another indent, brings nothing new. `to_end`: what follows in the line is part
-        of it, as `= 90` of a limit.
+        A line that only moved, or was formatted, brings nothing new. `to_end`: what follows in the line is part of it,
+        as `= 90` of a limit.
         """
-        gone = Counter(found for _, line in self.removed for found in _found(pattern, line, to_end))
+        gone = Counter(_bare(found) for _, line in self.removed for found in _found(pattern, line, to_end))
         for number, line in self.added:
             for found in _found(pattern, line, to_end):
-                if gone[found] > 0:
-                    gone[found] -= 1
+                if gone[_bare(found)] > 0:
+                    gone[_bare(found)] -= 1
                 else:
                     yield number, found
 
@@ -174,6 +175,11 @@ def _plain(line: str) -> str:
     """Undo letters that Python reads as others: `ｅｖａｌ` is `eval` (PEP 3131)."""
     line = line[:MOST_LINE]
     return line if line.isascii() else unicodedata.normalize("NFKC", line)
+
+
+def _bare(found: str) -> str:
+    """What formatters leave as it is: they break a call into lines, and end the last of its arguments with a comma."""
+    return _squeezed(found).rstrip(",;)]}")
 
 
 def _squeezed(text: str) -> str:

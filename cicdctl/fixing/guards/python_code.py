@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import re
-import warnings
 from collections.abc import Iterator
 
 from cicdctl.fixing.guards.patch import ChangedFile, Patch
-from cicdctl.model.fixing import FailureBundle, GuardFinding
+from cicdctl.fixing.guards.plain_python import plain_tree
+from cicdctl.fixing.guards.syntax import parse
+from cicdctl.model.fixing import FailureBundle, GuardFinding, GuardLevel
 
 # Who catches these catches also what a test says of a fault.
 _BROAD = frozenset({"Exception", "BaseException", "AssertionError"})
@@ -20,50 +22,68 @@ _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 def find_in_python(patch: Patch, bundle: FailureBundle) -> Iterator[GuardFinding]:
     """Yield findings in the Python files of a candidate. A file that does not parse is left to the checks."""
-    failing = {name for one in bundle.diagnostics for name in _ERROR_NAME.findall(one.message)}
+    named = {name for one in bundle.diagnostics for name in _ERROR_NAME.findall(one.message)}
+    failing = named | {base for name in named for base in _bases(name)}
     for file in patch.files:
         if file.language != "python":
             continue
         old, new = parse(file.old), parse(file.new)
         if new is None:
             continue
-        yield from _constant_answers(file, old, new)
-        yield from _swallowed(file, old, new, failing)
+        plain_old, plain_new = plain_tree(file.old), plain_tree(file.new) or new
+        yield from _constant_answers(file, plain_old, plain_new)
+        yield from _swallowed(file, plain_old, plain_new, failing)
         if old is not None:
             yield from _emptied(file, old, new)
             yield from _public_names(file, old, new)
 
 
-def parse(text: str) -> ast.Module | None:
-    """Return the syntax tree; None when there is none, or it is too deep."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return ast.parse(text.removeprefix("\ufeff"))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
+def _bases(name: str) -> set[str]:
+    """The errors of Python that an error also is; those that are everything are broad anyway."""
+    error = getattr(builtins, name, None)
+    if not isinstance(error, type) or not issubclass(error, Exception):
+        return set()
+    return {one.__name__ for one in error.__mro__[1:]} - _BROAD - {"object"}
 
 
 def _constant_answers(file: ChangedFile, old: ast.Module | None, new: ast.Module) -> Iterator[GuardFinding]:
-    known = {_said(node) for node, _ in _answers(old)} if old is not None else set()
-    for node, name in _answers(new):
+    known = {_said(node) for node, _, _ in _answers(old)} if old is not None else set()
+    for node, name, level in _answers(new):
         if _said(node) not in known:
-            yield file.finding("test-awareness", "block", f"{name} answers without looking", node.lineno)
+            yield file.finding("test-awareness", level, f"{name} answers without looking", node.lineno)
 
 
-def _answers(tree: ast.Module) -> Iterator[tuple[ast.stmt, str]]:
-    """Methods that compare, and whose answer depends on nothing that is compared."""
+def _answers(tree: ast.Module) -> Iterator[tuple[ast.stmt | ast.expr, str, GuardLevel]]:
+    """Methods that compare, and whose answer depends on nothing that is compared, or on one side only."""
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef) and node.name in _ANSWERS:
             returned = [one.value for one in ast.walk(node) if isinstance(one, ast.Return) and one.value is not None]
-            names = {argument.arg for argument in node.args.args}
-            if returned and not any(_mentions(value, names) or _is_not_implemented(value) for value in returned):
-                yield node, node.name
+            level = _judge_answer(node.name, [argument.arg for argument in node.args.args], returned)
+            if level is not None:
+                yield node, node.name, level
         elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Lambda):
-            targets = [one.id for one in node.targets if isinstance(one, ast.Name) and one.id in _ANSWERS]
-            names = {argument.arg for argument in node.value.args.args}
-            if targets and not _mentions(node.value.body, names):
-                yield node, targets[0]
+            for target in node.targets:
+                name = target.id if isinstance(target, ast.Name) else getattr(target, "attr", "")
+                if name in _ANSWERS and (level := _judge_lambda(name, node.value)):
+                    yield node, name, level
+        elif isinstance(node, ast.Dict):
+            for key, value in zip(node.keys, node.values, strict=True):
+                name = key.value if isinstance(key, ast.Constant) and isinstance(key.value, str) else ""
+                if name in _ANSWERS and isinstance(value, ast.Lambda) and (level := _judge_lambda(name, value)):
+                    yield value, name, level
+
+
+def _judge_lambda(name: str, made: ast.Lambda) -> GuardLevel | None:
+    return _judge_answer(name, [argument.arg for argument in made.args.args], [made.body])
+
+
+def _judge_answer(name: str, names: list[str], returned: list[ast.expr]) -> GuardLevel | None:
+    if not returned or any(_is_not_implemented(value) for value in returned):
+        return None
+    if not any(_mentions(value, set(names)) for value in returned):
+        return "block"
+    has_both = all(any(_mentions(value, {one}) for value in returned) for one in names[:2])
+    return None if has_both or name not in ("__eq__", "__ne__") else "needs_approval"
 
 
 def _mentions(value: ast.expr, names: set[str]) -> bool:
@@ -81,12 +101,14 @@ def _swallowed(file: ChangedFile, old: ast.Module | None, new: ast.Module, faili
             yield file.finding("swallowing", "needs_approval", f"it catches {caught} and goes on", node.lineno)
 
 
-def _catches(tree: ast.Module, failing: set[str]) -> Iterator[tuple[ast.ExceptHandler | ast.Call, str]]:
+def _catches(tree: ast.Module, failing: set[str]) -> Iterator[tuple[ast.ExceptHandler | ast.expr | ast.stmt, str]]:
     """Handlers, and `suppress(…)`, that let nothing through: of everything, or of the very error of the failure."""
     for node in ast.walk(tree):
         if isinstance(node, ast.ExceptHandler):
             names = _names(node.type) if node.type is not None else {"everything"}
-            broad = names & (_BROAD | {"everything"})
+            if node.type is not None and not _is_plain(node.type):
+                names |= {"what is computed"}
+            broad = names & (_BROAD | {"everything", "what is computed"})
             if broad and not any(isinstance(one, ast.Raise) for one in ast.walk(node)):
                 yield node, min(broad)
             elif names & failing and all(_is_nothing(one) for one in node.body):
@@ -95,6 +117,35 @@ def _catches(tree: ast.Module, failing: set[str]) -> Iterator[tuple[ast.ExceptHa
             caught = {name for argument in node.args for name in _names(argument)} & (_BROAD | failing)
             if caught:
                 yield node, min(caught)
+        elif isinstance(node, ast.Try | ast.TryStar) and any(map(_leaves, node.finalbody)):
+            yield node.finalbody[0], "everything in finally"
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and _is_calm_exit(node):
+            yield node, "everything on its way out"
+
+
+def _is_plain(node: ast.expr) -> bool:
+    """Whether it says by name what is caught."""
+    if isinstance(node, ast.Tuple):
+        return all(map(_is_plain, node.elts))
+    while isinstance(node, ast.Attribute):
+        node = node.value
+    return isinstance(node, ast.Name)
+
+
+def _leaves(node: ast.stmt) -> bool:
+    """Whether a statement in `finally` drops the error that is on its way."""
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return False
+    if isinstance(node, ast.Return | ast.Break | ast.Continue):
+        return True
+    return any(isinstance(one, ast.stmt) and _leaves(one) for one in ast.iter_child_nodes(node))
+
+
+def _is_calm_exit(node: _Function) -> bool:
+    """Whether it is the end of a `with` that says yes: then no error gets out."""
+    returned = (one.value for one in ast.walk(node) if isinstance(one, ast.Return))
+    is_true = any(isinstance(value, ast.Constant) and bool(value.value) for value in returned)
+    return is_true and node.name in ("__exit__", "__aexit__")
 
 
 def _names(node: ast.expr) -> set[str]:
