@@ -11,6 +11,7 @@ from cicdctl.fixing.defang import defang_line
 from cicdctl.fixing.guards.brace_code import find_in_braces
 from cicdctl.fixing.guards.dangers import find_dangers
 from cicdctl.fixing.guards.evasions import find_evasions
+from cicdctl.fixing.guards.examples import find_changed_examples
 from cicdctl.fixing.guards.hidden_letters import find_hidden_letters
 from cicdctl.fixing.guards.patch import MOST_LINE, MOST_TEXT, ChangedFile, GuardPolicy, Patch
 from cicdctl.fixing.guards.python_code import find_in_python
@@ -46,6 +47,7 @@ def check_guards(
         *find_in_braces(patch),
         *find_dangers(patch),
         *find_special_cases(patch, bundle, repository),
+        *find_changed_examples(patch),
         *find_hidden_letters(patch),
         *_secrets(patch, redactor),
     ]
