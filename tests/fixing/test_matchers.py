@@ -8,20 +8,15 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
+from golden_logs import CASES, CHANGES, LOGS, NOISE, TORN, interleaved, load
 
 from cicdctl.fixing.excerpt import make_excerpt
 from cicdctl.fixing.matchers import Found, find_diagnostics
 from cicdctl.fixing.matchers.find import _LINES, _RUNS
 from cicdctl.fixing.normal_text import normal_lines, read_text
-
-LOGS = Path(__file__).parent / "logs"
-CASES = sorted(str(path.relative_to(LOGS).with_suffix("")) for path in LOGS.glob("*/*.log"))
-# A document of several lines with others in between is none any more.
-TORN = {"ruff/json", "ruff/sarif"}
 
 
 def read(raw: bytes) -> tuple[list[str], Found]:
@@ -44,46 +39,6 @@ def places(told: list[list[Any]]) -> list[tuple[Any, ...]]:
     return [(tool, file, line, test_id) for tool, _, file, line, _, _, test_id, _ in told]
 
 
-def load(case: str) -> tuple[bytes, dict[str, Any]]:
-    return (LOGS / f"{case}.log").read_bytes(), json.loads((LOGS / f"{case}.json").read_text())
-
-
-def crlf(raw: bytes) -> bytes:
-    return raw.replace(b"\n", b"\r\n")
-
-
-def stamped(raw: bytes) -> bytes:
-    return b"".join(b"2026-01-02T03:04:05.1234567Z " + line for line in raw.splitlines(keepends=True))
-
-
-def coloured(raw: bytes) -> bytes:
-    return b"".join(b"\x1b[1;38;5;9m" + line + b"\x1b[0m\x1b[K\n" for line in raw.split(b"\n"))
-
-
-def overwritten(raw: bytes) -> bytes:
-    return b"".join(b" 10% [#   ]\r 99% [### ]\r\x1b[2K" + line + b"\n" for line in raw.split(b"\n"))
-
-
-def interleaved(raw: bytes) -> bytes:
-    """Every third line another program has said something, too."""
-    out = []
-    for number, line in enumerate(raw.split(b"\n")):
-        out.append(line)
-        if number % 3 == 0:
-            out.append(b"worker-%d: heartbeat" % number)
-    return b"\n".join(out)
-
-
-def cut(raw: bytes) -> bytes:
-    """The log begins and ends within a letter."""
-    return b"\x9c\xa8 and so on\n" + raw + b"\nlast words \xe2\x9c"
-
-
-def hidden(raw: bytes) -> bytes:
-    """Letters that nobody sees, and a title for the terminal."""
-    return b"".join(b"\x1b]0;title\x07\xe2\x80\x8b" + line for line in raw.splitlines(keepends=True))
-
-
 @pytest.mark.parametrize("case", CASES)
 def test_golden(case):
     """Each complaint, its place, code, test and frames; and how many tests ran."""
@@ -94,7 +49,7 @@ def test_golden(case):
     assert dict(found.counts) == expected["counts"]
 
 
-@pytest.mark.parametrize("change", [crlf, stamped, coloured, overwritten, interleaved, cut, hidden])
+@pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("case", CASES)
 def test_golden_as_it_comes(case, change):
     """The same is found however the log was written."""
@@ -107,9 +62,6 @@ def test_golden_as_it_comes(case, change):
     else:
         assert rows(found) == expected["diagnostics"]
     assert dict(found.counts) == expected["counts"]
-
-
-NOISE = [f"step {number}: no errors, 0 failed; handling exception table of module {number}" for number in range(4000)]
 
 
 @pytest.mark.parametrize("case", CASES)
