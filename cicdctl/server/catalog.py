@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from cicdctl.config import Config
 from cicdctl.errors import CicdError
 from cicdctl.model import Pipeline, Trigger, TriggerKind, Value
-from cicdctl.project import Project
+from cicdctl.orchestrator.asked import known_pipelines
 from cicdctl.server.site import Site
 
 _FRESH_S = 5.0
@@ -30,18 +29,10 @@ def catalog_of(site: Site) -> Catalog:
 def _read(site: Site) -> Catalog:
     try:
         with site.open() as project:
-            config = config_here(project)
+            known = known_pipelines(project)
     except CicdError as error:
         return Catalog(problem=error.message)
-    return Catalog(pipelines=tuple(config.pipelines) if config is not None else ())
-
-
-def config_here(project: Project) -> Config | None:
-    """Return the file of the working tree, or of the tip where there is none. Raises ConfigError, GitError."""
-    config = project.configuration.working
-    if config is None and project.repository.work_tree is None and project.repository.head().oid is not None:
-        return project.configuration.at(project.repository.resolve("HEAD").tree)
-    return config
+    return Catalog(pipelines=known.pipelines, problem=known.problem or "")
 
 
 def trigger_words(trigger: Trigger) -> str:

@@ -8,8 +8,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from cicdctl.model import Run, RunFilter, RunState, RunSummary, StageResult, Value, Verdict
-from cicdctl.server import actions
 from cicdctl.server.answers import Refusal
+from cicdctl.server.api import acts
 from cicdctl.server.catalog import catalog_of, trigger_words
 from cicdctl.server.pages.forms import Fields, back_to, form
 from cicdctl.server.pages.overview import status_of
@@ -133,23 +133,23 @@ def _badge_url(request: Request, name: str) -> str:
 def _run(request: Request, fields: Fields) -> Response:
     """Queue a run of what the form says, and go to it."""
     name = request.path_params["pipeline"]
-    request.state.who.require(f"trigger:{name}", anonymous=request.state.site.anonymous)
     params = {key.removeprefix(PARAM): value for key, value in fields.items() if key.startswith(PARAM) and value}
-    run = actions.start_run(request.state.site, name, fields.get("rev", "").strip() or "HEAD", params)
-    return RedirectResponse(f"/r/{run.number}", 303)
+    rev = fields.get("rev", "").strip() or "HEAD"
+    started = acts.trigger(request.state.site, request.state.who, name, rev=rev, params=params)
+    return RedirectResponse(f"/r/{started.run.number}", 303)
 
 
 def _pause(request: Request, fields: Fields) -> Response:
     """Start no run of it that waits."""
     name = request.path_params["pipeline"]
-    actions.pause(request.state.site, name)
+    acts.pause(request.state.site, name)
     return back_to(fields, f"/p/{name}")
 
 
 def _resume(request: Request, fields: Fields) -> Response:
     """Start what waits of it."""
     name = request.path_params["pipeline"]
-    actions.resume(request.state.site, name)
+    acts.unpause(request.state.site, name)
     return back_to(fields, f"/p/{name}")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cicdctl.server.pages import admin, caches, login, notifiers, overview, pipeline, static, triggers
+from cicdctl.server.pages import admin, caches, login, notifiers, overview, pipeline, queue, static, triggers
 from cicdctl.server.route import Route
 
 PAGES: tuple[Route, ...] = (
@@ -12,6 +12,7 @@ PAGES: tuple[Route, ...] = (
     *notifiers.ROUTES,
     *overview.ROUTES,
     *pipeline.ROUTES,
+    *queue.ROUTES,
     *static.ROUTES,
     *triggers.ROUTES,
 )

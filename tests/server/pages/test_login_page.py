@@ -13,7 +13,7 @@ def server(make_project, serve):
     return serve(make_project(unit="true"))
 
 
-@pytest.mark.parametrize("scripts", [False])
+@pytest.mark.parametrize("scripts", [True, False])
 def test_log_in_and_out(server, visit, scripts):
     """A token that is not valid is refused in words; a good one leads back to where somebody wanted to go."""
     visitor = visit(server, scripts=scripts)
