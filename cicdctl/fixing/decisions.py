@@ -33,8 +33,8 @@ def reject_fix(project: Project, record: FixRecord, reason: str) -> FixRecord:
     return record
 
 
-def approve_finding(project: Project, record: FixRecord, rule: str) -> FixRecord:
-    """Lift the findings of one rule; when none is left, the fix may be applied."""
+def approve_finding(project: Project, record: FixRecord, rule: str, *, who: str | None = None) -> FixRecord:
+    """Lift the findings of one rule; when none is left, the fix may be applied. `who` is by default the user."""
     held = waiting(record.findings)
     if not any(one.rule == rule for one in held):
         rules = sorted({one.rule for one in held})
@@ -42,7 +42,7 @@ def approve_finding(project: Project, record: FixRecord, rule: str) -> FixRecord
         if rules:
             what = f'no finding "{rule}" of fix {record.id} waits{near_word(rule, rules)}'
         raise UsageError(what, hint=f"waiting: {', '.join(rules)}" if rules else "")
-    who, now = getpass.getuser(), time.time()
+    who, now = who or getpass.getuser(), time.time()
     findings = tuple(
         replace(one, approved_by=who, approved_at=now) if one in held and one.rule == rule else one
         for one in record.findings

@@ -20,7 +20,8 @@ class Run(Value, frozen=True, kw_only=True):
     """One execution of one pipeline on one commit. Times are Unix seconds; `epoch` fences its runner.
 
     `commit` and `tree` are hex ids. `base` is the commit it is compared with for path conditions.
-    `stage_names` is the plan's order. `snapshot` says the commit was made from a dirty working tree.
+    `stage_names` is the plan's order; `needs` has, by the name of a stage, those it waits for, where a matrix is
+    one name. `snapshot` says the commit was made from a dirty working tree.
     `deploy` is None for a run that deploys to no environment.
     """
 
@@ -47,6 +48,7 @@ class Run(Value, frozen=True, kw_only=True):
     parent: int | None = None
     cancel_requested: bool = False
     stage_names: tuple[str, ...] = ()
+    needs: Mapping[str, tuple[str, ...]] = {}
     deploy: Deploy | None = None
 
     @property

@@ -140,6 +140,7 @@ def _prepare(
         created_at=time.time(),
         parent=request.parent,
         stage_names=tuple(planned.id for planned in plan.stages),
+        needs={planned.stage.name: planned.stage.needs for planned in plan.stages},
         deploy=deploy,
     )
     return Prepared(

@@ -20,6 +20,7 @@ from cicdctl.server.live.follow import finder, last_seen, tell_log
 from cicdctl.server.live.stream import Stream, event_stream
 from cicdctl.server.route import Route
 from cicdctl.server.site import Site
+from cicdctl.server.stage_names import find_name
 from cicdctl.store import LogReader
 
 MOST_LINES = 2000
@@ -87,7 +88,8 @@ def find_log(site: Site, number: int, stage: str, attempt: int | None = None) ->
     """Return where a stage's log is. Raises Refusal 404."""
     summary = find_run(site, number)
     try:
-        return find_stage_log(site.project, summary, stage, attempt)
+        # Pages write names that no address can hold as the names of files are written.
+        return find_stage_log(site.project, summary, find_name(summary.run.stage_names, stage) or stage, attempt)
     except UsageError as error:
         raise Refusal(404, "no_such_stage", error.message, hint=error.hint) from error
     except StoreError as error:

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from cicdctl.server.pages import admin, caches, login, notifiers, overview, pipeline, queue, static, triggers
+from cicdctl.server.pages import (
+    admin,
+    caches,
+    login,
+    notifiers,
+    overview,
+    pipeline,
+    queue,
+    run,
+    run_actions,
+    static,
+    triggers,
+)
 from cicdctl.server.route import Route
 
 PAGES: tuple[Route, ...] = (
@@ -13,6 +25,8 @@ PAGES: tuple[Route, ...] = (
     *overview.ROUTES,
     *pipeline.ROUTES,
     *queue.ROUTES,
+    *run.ROUTES,
+    *run_actions.ROUTES,
     *static.ROUTES,
     *triggers.ROUTES,
 )

@@ -210,4 +210,5 @@ document.addEventListener("visibilitychange", () => { if (!document.hidden) plan
 setInterval(tick, 1000);
 // Not everything is an event of a run: what is paused, how full the disk is.
 setInterval(() => { if (!document.hidden) plan(SOON_MS); }, IDLE_MS);
-if (document.body.dataset.live) open(document.body.dataset.live);
+// Not before all modules of the page are there: what is told earlier would be told to nobody.
+addEventListener("load", () => { if (document.body.dataset.live && !source) open(document.body.dataset.live); });

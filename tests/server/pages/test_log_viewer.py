@@ -1,0 +1,236 @@
+"""The log of a stage: any length, live, searched, pointed at; and nothing that a log says is obeyed."""
+
+from __future__ import annotations
+
+import json
+import random
+
+import pytest
+from playwright.sync_api import expect
+
+from cicdctl.server.pages.ansi import pieces
+
+from ..conftest import operator_file
+
+TRUSTED = '[orchestrator.trust]\nrefs = ["*"]\n'
+PATIENCE_MS = 30_000
+LINES = ".log .view .line"
+
+
+def line(page, number: int):
+    """Return a line of the log, which is in the page only when it is in sight."""
+    return page.locator(f".log .view #L{number} .text")
+
+
+def test_a_million_lines(make_project, serve, visit):
+    """First, last and any line by scrolling, link and search; what is in the page are the lines in sight."""
+    project = make_project(count="seq 1000000")
+    project.cicdctl("run", "build").passes()
+    visitor = visit(serve(project))
+    page = visitor.go("/r/1/s/count")
+    expect(line(page, 1000001)).to_have_text("1000000", timeout=PATIENCE_MS)
+    expect(page.locator(".tools [role=status]")).to_have_text("1,000,001 lines")
+
+    page.get_by_role("button", name="Start").click()
+    expect(line(page, 1)).to_have_text("$ seq 1000000", timeout=PATIENCE_MS)
+    page.locator(".view").hover()
+    page.mouse.wheel(0, 200)
+    expect(page.locator(LINES).first).to_have_attribute("id", "L11", timeout=PATIENCE_MS)
+    expect(line(page, 12)).to_have_text("11")
+
+    # As somebody does who drags the scrollbar to its middle.
+    page.locator(".view").evaluate("view => { view.scrollTop = (view.scrollHeight - view.clientHeight) / 2; }")
+    expect(line(page, 500001)).to_have_text("500000", timeout=PATIENCE_MS)
+    page.evaluate("location.hash = '#L250001-L250003'")
+    expect(line(page, 250003)).to_have_text("250002", timeout=PATIENCE_MS)
+    expect(page.locator(f"{LINES}.is-marked")).to_have_count(3)
+
+    page.get_by_label("Search the log").fill("77777")
+    expect(page.locator(".tools [role=status]")).to_contain_text(" of ", timeout=PATIENCE_MS)
+    expect(page.locator(f"{LINES}.is-hit .text")).to_have_text("277777", timeout=PATIENCE_MS)
+    page.keyboard.press("Enter")
+    expect(page.locator(f"{LINES}.is-hit .text")).to_have_text("377777", timeout=PATIENCE_MS)
+    page.get_by_role("button", name="Previous").click()
+    expect(page.locator(f"{LINES}.is-hit .text")).to_have_text("277777", timeout=PATIENCE_MS)
+    assert page.locator(".marks rect").count() > 3
+    assert page.locator(LINES).count() < 100
+
+
+def test_follows_until_somebody_reads(make_project, serve, visit, tmp_path):
+    """New lines come by themselves; who has scrolled up stays where they are; the button leads back to the end."""
+    loop = f'n=0; while [ $n -lt 4 ]; do n=$((n+1)); seq $((n*100)) $((n*100+99)); until test -e {tmp_path}/go$n; do sleep 0.02; done; done; printf half; until test -e {tmp_path}/go5; do sleep 0.02; done; echo " done"'
+    project = make_project(grow=loop)
+    operator_file(project, TRUSTED)
+    server = serve(project)
+    assert server.ask("POST", "/trigger/build", token=server.token("trigger"), json_body={}).status == 202
+    visitor = visit(server)
+    page = visitor.go("/r/1/s/grow")
+    page.evaluate("window.isSame = true")
+    follow = page.get_by_role("button", name="Follow")
+    expect(line(page, 101)).to_have_text("199", timeout=PATIENCE_MS)
+    (tmp_path / "go1").touch()
+    expect(line(page, 201)).to_have_text("299", timeout=PATIENCE_MS)
+    expect(follow).to_have_attribute("aria-pressed", "true")
+
+    page.locator(".view").hover()
+    page.mouse.wheel(0, -400)
+    expect(follow).to_have_attribute("aria-pressed", "false")
+    first = page.locator(LINES).first.get_attribute("id")
+    (tmp_path / "go2").touch()
+    expect(page.locator(".tools [role=status]")).to_have_text("301 lines", timeout=PATIENCE_MS)
+    expect(page.locator(LINES).first).to_have_attribute("id", first)
+    follow.click()
+    expect(line(page, 301)).to_have_text("399", timeout=PATIENCE_MS)
+    (tmp_path / "go3").touch()
+    expect(line(page, 401)).to_have_text("499", timeout=PATIENCE_MS)
+    (tmp_path / "go4").touch()
+    expect(line(page, 402)).to_have_text("half", timeout=PATIENCE_MS)
+    (tmp_path / "go5").touch()
+    expect(line(page, 402)).to_have_text("half done", timeout=PATIENCE_MS)
+    expect(page.locator("#log-head .status")).to_have_text("passed", timeout=PATIENCE_MS)
+    expect(follow).to_be_hidden()
+    assert page.evaluate("window.isSame") is True
+
+
+def test_lines_are_pointed_at_folded_and_wrapped(make_project, serve, visit):
+    """A click on a number is a link, with shift a range; a command hides what it printed; long lines can be broken."""
+    project = make_project(
+        """
+[pipelines.build.stages]
+two = ["seq 5", "seq 100 199", "printf 'x%.0s' $(seq 900); echo"]
+"""
+    )
+    project.cicdctl("run", "build").passes()
+    visitor = visit(serve(project))
+    page = visitor.go("/r/1/s/two")
+    page.get_by_role("button", name="Start").click()
+    page.locator("#L3 .no").click()
+    page.locator("#L5 .no").click(modifiers=["Shift"])
+    assert page.url.endswith("#L3-L5")
+    page.reload()
+    expect(page.locator(f"{LINES}.is-marked")).to_have_text(["2", "3", "4"], timeout=PATIENCE_MS)
+
+    page.locator("#L7 .fold").click()
+    expect(page.locator("#L7 .fold")).to_have_attribute("aria-expanded", "false", timeout=PATIENCE_MS)
+    expect(page.locator("#L7 + .line .text")).to_contain_text("$ printf")
+    page.locator("#L7 .fold").click()
+    expect(page.locator("#L7 + .line .text")).to_have_text("100")
+
+    page.get_by_role("button", name="End").click()
+    long = page.locator("#L109")
+    expect(long).to_have_text("x" * 900)
+    before = long.bounding_box()["height"]
+    page.get_by_role("button", name="Wrap").click()
+    expect(page.get_by_role("button", name="Wrap")).to_have_attribute("aria-pressed", "true")
+    page.wait_for_function("before => document.querySelector('#L109')?.offsetHeight >= 3 * before", arg=before)
+
+
+EVIL = "<img src=x onerror=document.title='pwned'>"
+HOSTILE = r"""
+[pipelines.build.stages.loud]
+run = "sh loud.sh"
+artifacts = ["out/**"]
+reports = { junit = ["junit.xml"] }
+[pipelines.build.stages.loud.matrix]
+value = ["<script>alert(1)</script>", "a/.. b;c"]
+"""
+LOUD = r"""
+mkdir out; echo 1 > "out/<img src=x onerror=alert(1)>.txt"
+printf '<img src=x onerror=alert(1)><script>alert(2)</script>\n'
+printf 'a\033]0;title\007b\033]52;c;aGVsbG8=\007c\033]8;;javascript:alert(1)\033\\link\033]8;;\033\\ \033[2J\033[38;2;255;0;0mred\033[0m\n'
+printf 'right\342\200\256tfel \302\233 one\rtwo\n'
+printf '<testsuite tests="1" failures="1"><testcase name="&lt;img src=x onerror=alert(3)&gt;"><failure message="&lt;b&gt;x"/></testcase></testsuite>' > junit.xml
+exit 1
+"""
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_nothing_that_a_repository_says_is_obeyed(make_project, serve, visit, scripts):
+    """Names, messages, logs, tests and artifacts are text wherever they come from; the policy of the page is kept."""
+    project = make_project(HOSTILE, files={"loud.sh": LOUD})
+    project.git("checkout", "-q", "-b", "feature/<img/src=x/onerror=alert(1)>;$(id)")
+    project.git(
+        "commit", "-q", "--allow-empty", "--author", f"{EVIL.replace('<', '(').replace('>', ')')} <a@b>", "-m", EVIL
+    )
+    project.cicdctl("run", "build").fails(1)
+    visitor = visit(serve(project), scripts=scripts)
+    dialogs: list[str] = []
+    visitor.page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
+    page = visitor.go("/r/1")
+    expect(page.locator("#message")).to_have_text(EVIL)
+    expect(page.locator("#facts .ref")).to_have_text("feature/<img/src=x/onerror=alert(1)>;$(id)")
+    expect(page.locator(".failure .tests b").first).to_have_text("<img src=x onerror=alert(3)>")
+    for path in ("/r/1", None):
+        page = visitor.go(path) if path else follow_first(page)
+        lines = page.locator(".log:not(.tail) .text" if not scripts else f"{LINES} .text")
+        expect(lines.nth(1)).to_have_text("<img src=x onerror=alert(1)><script>alert(2)</script>", timeout=PATIENCE_MS)
+        expect(lines.nth(2)).to_have_text("abclink red")
+        expect(lines.nth(3)).to_have_text("two")
+        assert page.locator("main img, main script, main iframe").count() == 0
+        for address in page.locator("a").evaluate_all("all => all.map(one => one.getAttribute('href'))"):
+            assert address.startswith(("/", "#", "?", "https://")), address
+    if scripts:
+        expect(lines.nth(2).locator("span")).to_have_css("color", "rgb(255, 0, 0)")
+        assert page.evaluate("window.cspReports") == []
+    assert dialogs == [] and "pwned" not in page.title()
+
+
+def follow_first(page):
+    """Open the whole log of the stage that is shown; its name is none that an address can hold."""
+    page.get_by_role("link", name="Full screen").click()
+    return page
+
+
+def corpus() -> list[str]:
+    """Return lines with every kind of sequence, whole and torn."""
+    dice = random.Random(5)
+    parts = [
+        "\x1b[31m",
+        "\x1b[0m",
+        "\x1b[m",
+        "\x1b[1;4;38;5;196m",
+        "\x1b[48;2;1;2;300m",
+        "\x1b[38:5:3m",
+        "\x1b[22;24;39m",
+        "\x1b[7m",
+        "\x1b[97;103m",
+        "\x1b[K",
+        "\x1b[2J",
+        "\x1b]0;x\x07",
+        "\x1b]8;;http://x\x1b\\",
+        "\x1b]0;torn",
+        "\x1b",
+        "\x1b[",
+        "\x1b[38;5",
+        "\x1bP1\x1b\\",
+        "\x9b31m",
+        "\u202e",
+        "\u2069",
+        "\x00",
+        "\x7f",
+        "\r",
+        "text",
+        " <b> ",
+        "\tx",
+        "é",
+        "\U0001f600",
+        "\x1b[999999;1m",
+        "\x1b(B",
+        "\x1b[38;5;16;1m",
+    ]
+    return ["".join(dice.choices(parts, k=dice.randint(1, 9))) for _ in range(400)] + ["", "plain\n", "\x1b[31mred\r\n"]
+
+
+def test_browser_and_server_read_colours_alike(make_project, serve, visit):
+    """One corpus: the lines without scripts and those that scripts draw look the same."""
+    lines = corpus()
+    page = visit(serve(make_project(unit="true"))).go("/login")
+    shown = page.evaluate(
+        "async (lines) => { const ansi = await import('/static/ansi.js'); return lines.map(ansi.pieces); }", lines
+    )
+    for text, theirs in zip(lines, shown, strict=True):
+        ours = [
+            {"text": one.text, "classes": one.classes, "color": one.color, "back": one.back} for one in pieces(text)
+        ]
+        assert theirs == ours, json.dumps(text)
+        assert not any(character < " " and character != "\t" for one in ours for character in one["text"])
