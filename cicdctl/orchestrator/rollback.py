@@ -21,6 +21,10 @@ from cicdctl.store.queued import Arrival
 _log = logging.getLogger("cicdctl.deploys")
 
 
+class NothingToRollBack(StoreError):
+    """There is nothing that an environment could go back to."""
+
+
 class Rollback(Value, frozen=True, kw_only=True):
     """What is there now, what is to be there again, and the run that brings it about."""
 
@@ -76,13 +80,13 @@ def plan_rollback(project: Project, environment: str, *, to: int | None = None) 
     if not history:
         known = known_environments(project)
         if environment in known:
-            raise StoreError(f'nothing was deployed to "{environment}" yet')
+            raise NothingToRollBack(f'nothing was deployed to "{environment}" yet')
         hint = f"environments: {', '.join(known)}" if known else "no pipeline has an environment"
         raise UsageError(f'there is no environment "{environment}"{near_word(environment, known)}', hint=hint)
     target = find_target(history) if to is None else _find_run(history, environment, to)
     if target is None:
         what = f"run #{history[0].run} ({history[0].verdict})"
-        raise StoreError(
+        raise NothingToRollBack(
             f'nothing to roll back to: no good deployment to "{environment}" before {what}',
             hint=f"cicdctl history --environment {environment} lists them",
         )
@@ -105,7 +109,7 @@ def _plan(project: Project, current: Deployment, target: Deployment) -> Rollback
     number = _root(target)
     summary = project.state.load(number)
     if summary is None:
-        raise StoreError(f"run #{number} is gone from the history")
+        raise NothingToRollBack(f"run #{number} is gone from the history")
     check_commit(project, summary.run)
     request = replace(
         RunRequest.of(summary.run),

@@ -149,11 +149,11 @@ def test_queue_says_for_what_each_run_waits(server, act, tmp_path):
 def test_rollback_deploys_what_was_there_before(server, act):
     """As a run of its own; without anything before it, or to a run that did not deploy, it is refused."""
     act("/api/environments/prodution/rollback").is_refused(404, "no_such_environment")
-    act("/api/environments/production/rollback").is_refused(503, "store")
+    act("/api/environments/production/rollback").is_refused(409, "nothing_to_roll_back")
     first = server.run("deploy", wait="end")
     server.project.commit("second")
     second = server.run("deploy", wait="end")
-    act("/api/environments/production/rollback", {"to": 99}).is_refused(422, "usage")
+    act("/api/environments/production/rollback", {"to": 99}).is_refused(409, "nothing_to_roll_back")
     only = server.token("trigger:build", name="only-build")
     server.ask("POST", "/api/environments/production/rollback", token=only).is_refused(403, "scope")
     answer = act("/api/environments/production/rollback", {"to": first})

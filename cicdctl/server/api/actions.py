@@ -12,6 +12,7 @@ from cicdctl.reports.document import run_fields
 from cicdctl.server.answers import answer
 from cicdctl.server.api import acts
 from cicdctl.server.api.acting import Nothing, acting
+from cicdctl.server.api.query import MOST_NUMBER
 from cicdctl.server.route import ADMIN, CANCEL, TRIGGER, Route
 
 
@@ -37,7 +38,7 @@ class PipelineBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class RollbackBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The run whose deployment is wanted; by default the last good one before the current."""
 
-    to: Annotated[int, msgspec.Meta(ge=1, le=10**15)] | None = None
+    to: Annotated[int, msgspec.Meta(ge=1, le=MOST_NUMBER)] | None = None
 
 
 def cancel(request: Request, body: CancelBody) -> Response:

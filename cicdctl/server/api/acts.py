@@ -13,7 +13,7 @@ from cicdctl.orchestrator.asked import go_on_with, known_pipelines, request_from
 from cicdctl.orchestrator.drain import drain
 from cicdctl.orchestrator.intake import queue_once, queue_run
 from cicdctl.orchestrator.pausing import let_go_on
-from cicdctl.orchestrator.rollback import known_environments, plan_rollback, queue_rollback
+from cicdctl.orchestrator.rollback import NothingToRollBack, known_environments, plan_rollback, queue_rollback
 from cicdctl.project import Project
 from cicdctl.runner.again import request_again
 from cicdctl.runner.cancel import cancel_run
@@ -116,13 +116,16 @@ def _repeated(project: Project, key: tuple[str, str], asked: str) -> Triggered |
 
 
 def roll_back(site: Site, who: Who, environment: str, *, to: int | None = None) -> Run:
-    """Queue the run that deploys again what an environment had before."""
+    """Queue the run that deploys again what an environment had before. Raises Refusal 404 and 409."""
     with site.open() as project:
         known = known_environments(project)
         if environment not in known:
             near = near_word(environment[:80], known)
             raise Refusal(404, "no_such_environment", f'there is no environment "{environment[:80]}"{near}')
-        rollback = plan_rollback(project, environment, to=to)
+        try:
+            rollback = plan_rollback(project, environment, to=to)
+        except (UsageError, NothingToRollBack) as error:
+            raise Refusal(409, "nothing_to_roll_back", error.message, hint=error.hint) from error
         who.require(f"trigger:{rollback.request.pipeline}")
         return queue_rollback(project, rollback)
 

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from cicdctl.near_words import near_word
 from cicdctl.server.answers import Refusal
 
-MOST_NUMBER = 10**15
+MOST_NUMBER = 10**15 - 1
 
 
 def read_query(request: Request, *names: str) -> Mapping[str, str]:
