@@ -6,14 +6,16 @@ import time
 from collections.abc import Mapping, Sequence
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from cicdctl.model import Pipeline, Run, RunState, Value
+from cicdctl.server.api import acts
 from cicdctl.server.catalog import catalog_of, trigger_words
+from cicdctl.server.pages.forms import Fields, form
 from cicdctl.server.pages.render import render
 from cicdctl.server.pages.trends import BAR_RUNS, Bars, run_bars
 from cicdctl.server.pages.words import is_red, ref_name, word
-from cicdctl.server.route import Route
+from cicdctl.server.route import TRIGGER, Route
 
 # With a ref to look for, so many runs of each pipeline are searched for ten of it.
 _SEARCHED_RUNS = 40
@@ -122,4 +124,13 @@ def _light(counted: Mapping[str, int]) -> str:
     return "ok" if counted["passed"] else "idle"
 
 
-ROUTES = (Route("GET", "/", show_overview, is_page=True),)
+def _roll_back(request: Request, fields: Fields) -> Response:
+    """Deploy again what an environment had before, and go to the run that does it."""
+    run = acts.roll_back(request.state.site, request.state.who, request.path_params["name"])
+    return RedirectResponse(f"/r/{run.number}", 303)
+
+
+ROUTES = (
+    Route("GET", "/", show_overview, is_page=True),
+    Route("POST", "/environments/{name}/rollback", form(_roll_back), scope=TRIGGER, is_page=True),
+)

@@ -17,12 +17,18 @@ unit = "test $CICD_PARAM_WHERE = there && test \\"$CICD_PARAM_WHY\\" = 'a & b'"
 [pipelines.hold]
 [pipelines.hold.stages]
 unit = "sleep 600"
+[pipelines.deploy]
+environment = "live"
+approval = true
+[pipelines.deploy.stages]
+ship = "cat what"
 [notifiers.team]
 uses = "webhook"
 url = "http://127.0.0.1:9/"
 secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 """
 FORMS = (
+    "/environments/live/rollback",
     "/p/build/run",
     "/p/build/pause",
     "/p/build/resume",
@@ -41,7 +47,7 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 @pytest.fixture
 def server(make_project, serve):
-    return serve(make_project(CONFIG))
+    return serve(make_project(CONFIG, files={"what": "one\n"}))
 
 
 def session_of(server, token: str) -> dict[str, str]:
@@ -76,7 +82,6 @@ def test_run_with_parameters(server, visit):
     page.get_by_role("button", name="Run", exact=True).click()
     run = server.wait_for_run(1)["run"]
     assert (run["verdict"], run["params"]) == ("passed", {"where": "there", "why": "a & b"})
-    visitor.complaints.clear()
 
     page = visitor.go("/p/build?run")
     page.get_by_label("Commit, branch or tag").fill("no-such-branch")
@@ -110,19 +115,52 @@ def test_pause_and_resume(server, visit):
 
 
 def test_queue_says_what_waits_for_what(server, visit):
+    """What runs, what waits for it and what for a person; both can be ended, the last one approved."""
     visitor = visit(server, scripts=False)
     visitor.log_in(server.token("admin"))
     server.project.cicdctl("trigger", "hold", "--wait", "start").passes()
     server.project.cicdctl("trigger", "build", "-p", "why=x").passes()
+    server.project.cicdctl("trigger", "deploy").passes()
     page = visitor.go("/queue")
-    try:
-        expect(page.locator("#running-rows tr")).to_have_count(1)
-        expect(page.locator("#running-rows")).to_contain_text("hold")
-        expect(page.locator("#waiting-rows .why")).to_contain_text("one of 1 that may run at once")
-        expect(page.get_by_role("link", name="Queue 1")).to_be_visible()
-    finally:
-        server.project.cicdctl("cancel", "2").passes()
-        server.project.cicdctl("cancel", "1").passes()
+    waiting = page.locator("#waiting-rows tr")
+    expect(page.locator("#running-rows tr")).to_have_count(1)
+    expect(page.locator("#running-rows")).to_contain_text("hold")
+    expect(waiting.nth(0).locator(".why")).to_contain_text("one of 1 that may run at once")
+    expect(waiting.nth(1).locator(".why")).to_have_text("approval")
+    expect(page.get_by_role("link", name="Queue 2")).to_be_visible()
+
+    waiting.nth(1).get_by_role("button", name="Approve").click()
+    assert page.url.endswith("/queue")
+    expect(waiting.nth(1).locator(".why")).to_contain_text("slot")
+    waiting.nth(0).get_by_role("button", name="Cancel").click()
+    assert server.wait_for_run(2)["run"]["verdict"] == "cancelled"
+    page.locator("#running-rows").get_by_role("button", name="Cancel").click()
+    assert page.url.endswith("/queue")
+    assert server.wait_for_run(1)["run"]["verdict"] == "cancelled"
+    assert server.wait_for_run(3)["run"]["verdict"] == "passed"
+
+
+def test_roll_back(make_project, serve, visit):
+    """What is deployed is on the overview; what was there before can be deployed again."""
+    project = make_project(CONFIG.replace("approval = true", ""), files={"what": "one\n"})
+    server = serve(project)
+    project.cicdctl("trigger", "deploy", "--wait", "end").passes()
+    first = project.git("rev-parse", "HEAD")
+    project.write("what", "two\n")
+    project.commit("second")
+    project.cicdctl("trigger", "deploy", "--wait", "end").passes()
+
+    visitor = visit(server, scripts=False)
+    assert visitor.go("/").get_by_text("Roll back").count() == 0
+    visitor.log_in(server.token("trigger:deploy"))
+    page = visitor.go("/")
+    expect(page.locator("#deployed tbody tr")).to_contain_text("live")
+    page.get_by_text("Roll back …").click()
+    page.get_by_role("button", name="Deploy what was there before").click()
+    run = server.ask("GET", "/api/runs/3").json["run"]
+    assert (run["trigger"], run["commit"]) == ("rollback", first)
+    assert page.url.endswith("/r/3")
+    assert server.wait_for_run(3)["run"]["verdict"] == "passed"
 
 
 def test_token_is_shown_once_works_and_can_be_revoked(server, visit):

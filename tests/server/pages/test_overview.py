@@ -91,7 +91,6 @@ def test_nobody_is_offered_what_they_may_not_do(project, serve, visit):
     page.locator("#rows").get_by_role("button", name="Run").click()
     assert page.url.endswith("/r/14")
     server.wait_for_run(14)
-    visitor.complaints.clear()
 
 
 def test_repository_without_pipelines_says_how_to_begin(make_project, serve, visit):
