@@ -53,6 +53,7 @@ def show_run(request: Request) -> Response:
         live=_live(run, newest, part),
         run=run,
         stages=stages,
+        by_id={stage.id: stage for stage in stages},
         facts=_facts(project, summary, stages),
         commit_href="" if run.snapshot else forge.commit(run.commit),
         ref_href="" if run.snapshot else forge.ref(run.ref),

@@ -15,6 +15,8 @@ from cicdctl.server.stage_names import slug
 from cicdctl.store import OpenAttempt
 from cicdctl.units import format_duration
 
+_NEVER = float("inf")
+
 
 class StageView(Value, frozen=True, kw_only=True):
     """One stage. `result` is None while it has none, `attempt` the number of the try that goes on.
@@ -152,7 +154,7 @@ def _cell(stage: StageView) -> Cell:
 
 
 def draw_waterfall(run: Run, stages: Sequence[StageView], *, now: float | None = None) -> Chart | None:
-    """Return the time line; None for a run that never began."""
+    """Return the time line, in the order in which stages began; None for a run that never began."""
     if run.started_at is None:
         return None
     now = time.time() if now is None else now
@@ -173,6 +175,7 @@ def draw_waterfall(run: Run, stages: Sequence[StageView], *, now: float | None =
         )
         for stage in stages
     ]
+    timings.sort(key=lambda one: _NEVER if one.start is None else one.start)
     return measure(timings, begin=run.started_at, end=end)
 
 

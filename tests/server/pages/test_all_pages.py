@@ -29,7 +29,19 @@ ship = "true"
 uses = "slack"
 url = "http://127.0.0.1:9/<script>window.harmed=1</script>"
 """
-PAGES = ("/", "/p/build", "/p/deploy?run", "/queue", "/triggers", "/caches", "/notifiers", "/admin", "/nowhere")
+PAGES = (
+    "/",
+    "/r/2",
+    "/r/2/s/unit",
+    "/p/build",
+    "/p/deploy?run",
+    "/queue",
+    "/triggers",
+    "/caches",
+    "/notifiers",
+    "/admin",
+    "/nowhere",
+)
 NEAR_BLACK = "\u202e\u2066\x1b]0;x\x07"
 
 

@@ -190,3 +190,12 @@ def test_pages_are_accessible_and_fit(failed, serve, visit, axe, path):
     page = small.go(path)
     expect(page.locator(".log .view .line").first).to_be_visible(timeout=PATIENCE_MS)
     assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    if path == "/r/1":
+        fits = "() => (({ scrollWidth, clientWidth }) => scrollWidth <= clientWidth)(document.getElementById('canvas'))"
+        whole = page.get_by_role("button", name="Whole graph")
+        # It would be legible, so it is shown whole at first.
+        expect(whole).to_have_attribute("aria-pressed", "true")
+        page.wait_for_function(fits)
+        whole.click()
+        expect(whole).to_have_attribute("aria-pressed", "false")
+        assert not page.evaluate(fits)

@@ -3,6 +3,7 @@ import { live } from "/static/live.js";
 import { LogView } from "/static/log.js";
 
 const GROWS_MS = 2000;
+const LEGIBLE = 0.7; // of the graph's own size
 let view = null;
 
 function openLog() {
@@ -26,13 +27,33 @@ function pin() {
   }
 }
 
+// A graph that does not fit can be seen as a whole, too.
+function offerWhole() {
+  const place = document.getElementById("graph-tools");
+  const canvas = document.getElementById("canvas");
+  if (!place || place.children.length || (canvas.scrollWidth <= canvas.clientWidth && canvas.scrollHeight <= canvas.clientHeight)) return;
+  const button = document.createElement("button");
+  button.type = "button";
+  button.className = "small";
+  button.textContent = "Whole graph";
+  button.setAttribute("aria-pressed", "false");
+  button.addEventListener("click", () => {
+    const isWhole = document.body.classList.toggle("whole-graph");
+    button.setAttribute("aria-pressed", String(isWhole));
+    if (!isWhole) bringIntoSight();
+  });
+  place.append(button);
+  const scale = Math.min(canvas.clientWidth / canvas.scrollWidth, canvas.clientHeight / canvas.scrollHeight);
+  if (scale > LEGIBLE) button.click();
+}
+
 // In what does not fit, the stage that is shown, is wrong or goes on comes into sight.
 function bringIntoSight() {
   const strip = document.getElementById("strip");
   const here = strip?.querySelector("[aria-current]");
   if (here) strip.scrollLeft = here.offsetLeft + here.offsetWidth / 2 - strip.clientWidth / 2;
   const canvas = document.getElementById("canvas");
-  const cell = canvas?.querySelector(".cell.bad") ?? canvas?.querySelector(".cell.live");
+  const cell = canvas?.querySelector(".cell.bad") ?? canvas?.querySelector(".cell.live") ?? canvas?.querySelector(".cell");
   if (!cell) return;
   const [place, frame] = [cell.getBoundingClientRect(), canvas.getBoundingClientRect()];
   canvas.scrollLeft += place.left + place.width / 2 - frame.left - frame.width / 2;
@@ -73,11 +94,12 @@ document.addEventListener("keydown", (event) => {
 live.on("log", (data) => { if (data.stage === view?.stage) view.feed(data); });
 live.on("stage_finished", (data) => { if (data.stage === view?.stage) view.finish(); });
 for (const kind of ["run_started", "run_finished"]) live.on(kind, () => live.refresh());
-live.onSwap(() => { openLog(); color(); });
+live.onSwap(() => { openLog(); color(); offerWhole(); });
 live.onKey("n", () => view?.step(1));
 live.onKey("N", () => view?.step(-1));
 if (document.querySelector(".log.is-page")) live.onKey("f", () => view?.setFollowing(!view.isFollowing));
 setInterval(() => { if (!document.hidden && document.querySelector(".fall .fill-live")) live.refresh(); }, GROWS_MS);
 color();
 bringIntoSight();
+offerWhole();
 openLog();
