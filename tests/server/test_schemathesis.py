@@ -24,8 +24,17 @@ environment = "production"
 [pipelines.deploy.stages]
 ship = "true"
 """
-# What only the state decides: params of a pipeline, a revision, an Idempotency-Key that was used for something else.
+# What only the state decides: params of a pipeline, a revision, an Idempotency-Key that was used for something else, how
+# long a log is. And we are stricter than JSON Schema, to which 1.0 is an integer.
 EXPECTATIONS = """
+[[operations]]
+include-name-regex = "GET /api/(artifacts/.*|.*/log/raw)"
+[operations.checks.positive_data_acceptance]
+expected-statuses = ["2xx", 404, 416]
+[[operations]]
+include-name = "POST /api/environments/{name}/rollback"
+[operations.checks.positive_data_acceptance]
+expected-statuses = ["2xx", 400, 404, 409]
 [[operations]]
 include-name = "POST /trigger/{pipeline}"
 [operations.checks.positive_data_acceptance]
