@@ -9,6 +9,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "CICDOrchestrator": "cicdctl.python_api",
     "Plan": "cicdctl.model",
+    "RemoteOrchestrator": "cicdctl.remote_api",
     "Run": "cicdctl.model",
     "RunRequest": "cicdctl.runner",
     "RunSummary": "cicdctl.model",

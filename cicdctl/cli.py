@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from cicdctl.commands import COMMANDS, HIDDEN
+from cicdctl.commands import COMMANDS, HIDDEN, REMOTE
 from cicdctl.errors import CicdError, UsageError
 from cicdctl.near_words import near_word
 from cicdctl.streams import flush_output, prepare_streams, silence
@@ -104,6 +104,10 @@ def options(
     config: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Use this file instead of the commit's .cicd.toml.")
     ] = None,
+    server: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Ask this server, not a repository here; CICDCTL_SERVER does the same."),
+    ] = None,
     verbose: Annotated[
         int, typer.Option("--verbose", "-v", count=True, show_default=False, help="Say more; -vv shows hook calls.")
     ] = 0,
@@ -119,10 +123,21 @@ def options(
     ctx.obj = Invocation(
         directory=directory,
         config_file=config,
+        server=_server_for(ctx.invoked_subcommand or "", server),
         verbosity=-1 if quiet else verbose,
         color=False if no_color or os.environ.get("NO_COLOR") else True if os.environ.get("FORCE_COLOR") else None,
         environ=dict(os.environ),
     )
+
+
+def _server_for(command: str, named: str | None) -> str | None:
+    """Return the server a command is to ask: only those that look at runs, or start and end them, can ask one."""
+    if command in REMOTE:
+        return named or os.environ.get("CICDCTL_SERVER") or None
+    if named is not None:
+        hint = f"these can: {', '.join(REMOTE)}"
+        raise UsageError(f'"{command}" works on a repository here, not with --server', hint=hint)
+    return None
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -30,6 +30,8 @@ _ON_DISK = ("disk", "sqlite")
 class Project:
     """Opens its parts when they are first used; close it, or use it with `with`."""
 
+    is_here = True  # false where a server elsewhere keeps the runs
+
     def __init__(self, invocation: Invocation, repository: Repository, plugins: PluginManager) -> None:
         self.invocation = invocation
         self.repository = repository
@@ -238,6 +240,9 @@ class Project:
         from cicdctl.git import WorktreePool
 
         return WorktreePool(self.repository, self.cache_folder, self.state_folder / "locks", capacity=capacity)
+
+    def want_logs(self, stage: str) -> None:
+        """Do nothing: the logs are here. A project elsewhere fetches those of a stage, or (empty) of all."""
 
     def tell_warnings(self) -> None:
         """Tell what the stores found wrong since the last time; they may have found it in any thread."""

@@ -26,10 +26,12 @@ class Invocation(Value, frozen=True, kw_only=True):
     """What the command line says about every command. `verbosity` -1 is quiet; `color` None: as the terminal can.
 
     `config_file` stands in for the commit's `.cicd.toml`, `operator_file` above all other files of the operator.
+    `server` is the address of one elsewhere, which is asked in place of a repository here.
     `pipelines_text` is a `.cicd.toml` of which only the pipelines are taken, in place of the commit's.
     """
 
     directory: Path = Path()
+    server: str | None = None
     config_file: Path | None = None
     operator_file: Path | None = None
     pipelines_text: str | None = None

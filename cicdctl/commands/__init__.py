@@ -36,6 +36,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "plugins": ("plugins", "List, install, remove and start plugins."),
     "doctor": ("doctor", "Check this machine and this repository."),
 }
+# Those that `--server` sends elsewhere.
+REMOTE = ("run", "trigger", "status", "history", "show", "logs", "rerun", "cancel", "approve", "resume", "pause")
 HIDDEN: dict[str, tuple[str, str]] = {
     "_notify": ("sender", "Send the notices that wait."),
     "_runner": ("runner", "Carry out a run that is queued."),

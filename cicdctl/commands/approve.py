@@ -22,4 +22,8 @@ def approve(
     """Let a run start whose pipeline has `approval = true`. Who did it is recorded."""
     with open_here(ctx) as project:
         install_warnings(project)
+        if ctx.obj.server:
+            from cicdctl.reports.elsewhere import approve_there
+
+            raise typer.Exit(approve_there(project, run))
         raise typer.Exit(print_approved(project, run))

@@ -26,4 +26,8 @@ def cancel(
     """End a run that is going on: its stages are asked to end, then killed."""
     with open_here(ctx) as project:
         install_warnings(project)
+        if ctx.obj.server:
+            from cicdctl.reports.elsewhere import cancel_there
+
+            raise typer.Exit(cancel_there(project, run, reason, wait=wait))
         print_lines([cancel_run(project, find_run(project, run).run.number, reason, wait=wait)])

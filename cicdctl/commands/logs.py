@@ -41,6 +41,7 @@ def logs(
     """Print the log of a stage, secrets masked, terminal tricks removed."""
     with open_here(ctx) as project:
         install_warnings(project)
+        project.want_logs(stage)
         view = LogView(
             follow=follow,
             tail=tail,

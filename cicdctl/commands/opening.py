@@ -17,7 +17,11 @@ from cicdctl.reports.output import trace
 
 
 def open_here(ctx: typer.Context) -> Project:
-    """Open the repository that the command line means; use it with `with`."""
+    """Open the repository that the command line means, here or, by `--server`, elsewhere; use it with `with`."""
+    if ctx.obj.server:
+        from cicdctl.remote.project import RemoteProject
+
+        return RemoteProject(ctx.obj)
     return open_project(ctx.obj, trace=trace if ctx.obj.verbosity >= 2 else None)
 
 

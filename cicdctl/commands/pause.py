@@ -24,4 +24,8 @@ def pause(
     """Start nothing any more that waits, until `cicdctl resume`. What runs goes on; what is triggered is queued."""
     with open_here(ctx) as project:
         install_warnings(project)
+        if ctx.obj.server:
+            from cicdctl.reports.elsewhere import pause_there
+
+            raise typer.Exit(pause_there(project, pipeline))
         raise typer.Exit(print_paused(project, pipeline))

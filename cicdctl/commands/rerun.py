@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from cicdctl.commands.names import complete_run
-from cicdctl.commands.opening import open_here
+from cicdctl.commands.opening import open_here, refuse_options
 from cicdctl.reports.choice import install_reports
 from cicdctl.reports.ending import exit_status
 from cicdctl.runner import run_pipeline
@@ -36,6 +36,12 @@ def rerun(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document at the end.")] = False,
 ) -> None:
     """Run the same pipeline on the same commit again, as a new run."""
+    if ctx.obj.server:
+        from cicdctl.reports.elsewhere import follow_there, rerun_there
+
+        refuse_options("--server", {"--no-cache": no_cache, "--jobs": jobs})
+        with open_here(ctx) as project, install_reports(project, json=json):
+            raise typer.Exit(follow_there(project, rerun_there(project, run, failed=failed)))
     with open_here(ctx) as project, install_reports(project, json=json):
         request = request_again(project, find_run(project, run).run, failed=failed, no_cache=no_cache, jobs=jobs)
         raise typer.Exit(exit_status(run_pipeline(project, request)))

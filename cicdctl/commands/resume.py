@@ -29,6 +29,10 @@ def resume(
     """Let go on what is paused; or queue a run again whose runner died, with what passed in it."""
     with open_here(ctx) as project:
         install_warnings(project)
+        if ctx.obj.server:
+            from cicdctl.reports.elsewhere import resume_there
+
+            raise typer.Exit(resume_there(project, which))
         if which.removeprefix("#").isdigit():
             raise typer.Exit(print_requeued(project, which))
         raise typer.Exit(print_resumed(project, which))

@@ -79,6 +79,15 @@ def run(
         fail_on_cache_miss=fail_on_cache_miss,
     )
     files = {"--events": events, "--junit": junit}
+    if ctx.obj.server:
+        from cicdctl.reports.elsewhere import follow_there, print_started_there, start_there
+
+        local = {"--stage": stage, "--from": start, "--until": until, "--jobs": jobs, "--keep-going": keep_going}
+        local |= {"--no-cache": no_cache, "--fail-on-cache-miss": fail_on_cache_miss, "--dry-run": dry_run}
+        refuse_options("--server", {**local, "--no-fix": no_fix, "a range": ".." in revision})
+        with open_here(ctx) as project, install_reports(project, json=json and not detach, events=events, junit=junit):
+            started = start_there(project, pipeline, revision, request.params)
+            raise typer.Exit(print_started_there(started, json=json) if detach else follow_there(project, started))
     with open_here(ctx) as project:
         # What each of these needs is imported only for it: the run that finds everything cached is the common one.
         if dry_run:

@@ -9,6 +9,7 @@ import typer
 from cicdctl.commands.opening import open_here
 from cicdctl.model import RunFilter
 from cicdctl.orchestrator.pausing import since_words
+from cicdctl.project import Project
 from cicdctl.reports.choice import install_warnings
 from cicdctl.reports.runs import print_status
 from cicdctl.runner.recovery import recover_and_tell
@@ -38,7 +39,15 @@ def status(
                 project.state.latest_per_pipeline(10),
                 active,
                 project.state.deployments.current(),
-                paused={name: since_words(project, name) for name in project.state.queue.paused()},
+                paused=_paused(project),
                 json=json,
             )
         )
+
+
+def _paused(project: Project) -> dict[str, str]:
+    if not project.is_here:
+        from cicdctl.reports.elsewhere import paused_there
+
+        return paused_there(project)
+    return {name: since_words(project, name) for name in project.state.queue.paused()}

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cicdctl.commands.names import complete_pipeline
-from cicdctl.commands.opening import open_here, params_of
+from cicdctl.commands.opening import open_here, params_of, refuse_options
 from cicdctl.reports.choice import install_warnings
 from cicdctl.reports.queues import print_triggered
 from cicdctl.runner import RunRequest
@@ -40,4 +40,10 @@ def trigger(
     request = RunRequest(pipeline=pipeline, revision=revision, params=params_of(param or []), no_cache=no_cache)
     with open_here(ctx) as project:
         install_warnings(project)
+        if ctx.obj.server:
+            from cicdctl.reports.elsewhere import print_triggered_there
+
+            refuse_options("--server", {"--no-cache": no_cache})
+            params = request.params
+            raise typer.Exit(print_triggered_there(project, pipeline, revision, params, wait=wait.value, json=json))
         raise typer.Exit(print_triggered(project, request, wait=wait.value, json=json))

@@ -43,4 +43,9 @@ def let_go_on(project: Project, pipeline: str) -> bool:
 def since_words(project: Project, pipeline: str) -> str:
     """Say by which failure a pipeline is paused, ` since #4 failed`; empty when a person paused it, or the queue."""
     run = holder_of(project, pipeline) if pipeline else None
-    return f" since #{run.number} failed" if run is not None else ""
+    return words_since(run.number if run is not None else None)
+
+
+def words_since(number: int | None) -> str:
+    """Say since which failure something is paused; empty where a person did it."""
+    return f" since #{number} failed" if number is not None else ""

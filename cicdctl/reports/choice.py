@@ -36,12 +36,12 @@ def install_reports(
         elif verbosity == 0 and _is_terminal(project):
             from cicdctl.reports.live import LiveReport
 
-            reports.append(LiveReport(project.repository.state_dir, color=project.invocation.color))
+            reports.append(LiveReport(project.state_folder, color=project.invocation.color))
         else:
             from cicdctl.reports.plain import PlainReport
 
             color = wants_color(project)
-            reports.append(PlainReport(project.repository.state_dir, color=color, quiet=verbosity < 0))
+            reports.append(PlainReport(project.state_folder, color=color, quiet=verbosity < 0))
         if verbosity > 0 and not json:
             from cicdctl.reports.stream import StreamReport
 

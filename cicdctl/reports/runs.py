@@ -103,7 +103,7 @@ def print_run(project: Project, summary: RunSummary, *, json: bool) -> int:
                 ]
             )
     print_lines(failure_block(summary, project.state_folder))
-    culprit = culprit_of(project, run.number) if run.verdict in RED else None
+    culprit, search = _found_out(project, run)
     if culprit is not None:
         print_lines(
             [
@@ -112,7 +112,6 @@ def print_run(project: Project, summary: RunSummary, *, json: bool) -> int:
                 "",
             ]
         )
-    search = search_words(project, run.number) if run.verdict in RED else None
     if search is not None:
         print_lines([f"  broken by ?  {quoted(search, limit=300)}", ""])
     print_lines([lines.run_end(summary, running=running)])
@@ -124,14 +123,26 @@ def whole_document(project: Project, summary: RunSummary) -> dict[str, Any]:
     run = summary.run
     running = [] if run.verdict else project.state.open_attempts(run.number)
     deployed = project.state.deployments.of_run(run.number) if run.deploy else None
+    culprit, search = _found_out(project, run)
     return run_document(summary) | {
         "running": [
             {"stage": opened.stage, "attempt": opened.number, "started_at": opened.started_at} for opened in running
         ],
         "deployment": deploys.fields(deployed) if deployed else None,
-        "culprit": culprit_of(project, run.number) if run.verdict in RED else None,
-        "culprit_search": search_words(project, run.number) if run.verdict in RED else None,
+        "culprit": culprit,
+        "culprit_search": search,
     }
+
+
+def _found_out(project: Project, run: Run) -> tuple[Mapping[str, str] | None, str | None]:
+    """Return who broke a run, and how the search stands that has named nobody."""
+    if run.verdict not in RED:
+        return None, None
+    if not project.is_here:
+        from cicdctl.reports.elsewhere import found_out_there
+
+        return found_out_there(project, run.number)
+    return culprit_of(project, run.number), search_words(project, run.number)
 
 
 def _stage_lines(summary: RunSummary, running: Mapping[str, OpenAttempt]) -> Iterator[str]:

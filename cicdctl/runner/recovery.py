@@ -45,7 +45,12 @@ def recover(project: Project) -> tuple[Run, ...]:
 
 
 def recover_and_tell(project: Project) -> None:
-    """Close the books on runs whose runner died, and say so; release what was pinned for runs that never were."""
+    """Close the books on runs whose runner died, and say so; release what was pinned for runs that never were.
+
+    What a server elsewhere keeps is in its own care.
+    """
+    if not project.is_here:
+        return
     for run in recover(project):
         project.warn(f"run #{run.number} ({run.pipeline}) was interrupted: its runner died")
     release_strays(project)

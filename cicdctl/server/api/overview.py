@@ -10,6 +10,7 @@ from starlette.responses import Response
 from cicdctl.model import Pipeline
 from cicdctl.near_words import near_word
 from cicdctl.orchestrator.asked import known_pipelines
+from cicdctl.orchestrator.pausing import holder_of
 from cicdctl.orchestrator.queue_view import QueueView, WaitingRun, look_at_queue
 from cicdctl.orchestrator.rollback import known_environments
 from cicdctl.reports.deploys import fields
@@ -79,7 +80,11 @@ def _declared(pipeline: Pipeline | None) -> dict[str, Any]:
 def show_queue(request: Request) -> Response:
     """What runs and what waits, and for what."""
     read_query(request)
-    return answer(queue_document(look_at_queue(request.state.site.project)))
+    project = request.state.site.project
+    view = look_at_queue(project)
+    holders = {name: holder_of(project, name) for name in view.paused if name}
+    by = {name: run.number for name, run in holders.items() if run is not None}
+    return answer(queue_document(view) | {"paused_by": by})
 
 
 def queue_document(view: QueueView) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""A server elsewhere, looked at and told what to do as if its repository were here."""

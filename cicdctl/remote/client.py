@@ -1,0 +1,228 @@
+"""Speaks with a server: JSON in, JSON out, its refusals as our errors. Nothing else here knows HTTP."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import ssl
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import msgspec
+
+from cicdctl.errors import CicdError, StoreError, UsageError
+from cicdctl.model import Value
+
+TIMEOUT_S = 30.0
+MOST_BYTES = 64 * 2**20
+TOKEN_VARIABLE = "CICDCTL_TOKEN"
+
+
+class Unreachable(StoreError):
+    """The server does not answer. What was asked for may have happened or not; asking for state is harmless."""
+
+
+class Address(Value, frozen=True, kw_only=True):
+    """Where a server is; `prefix` is what comes before each path, without a slash at its end."""
+
+    is_secure: bool
+    host: str
+    port: int
+    prefix: str = ""
+
+    @property
+    def text(self) -> str:
+        """The address as people write it."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        usual = 443 if self.is_secure else 80
+        port = "" if self.port == usual else f":{self.port}"
+        return f"http{'s' if self.is_secure else ''}://{host}{port}{self.prefix}"
+
+
+def read_server_address(text: str) -> Address:
+    """Read `https://ci.example.org`. Raises UsageError, also for one with a user or a password in it."""
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        raise UsageError(f'"{text}" is no address of a server') from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise UsageError(f'"{text}" is no address of a server', hint="for example https://ci.example.org")
+    if parts.username or parts.password:
+        raise UsageError("the address of a server holds no user", hint=f"{TOKEN_VARIABLE} is for the token")
+    is_secure = parts.scheme == "https"
+    return Address(
+        is_secure=is_secure,
+        host=parts.hostname,
+        port=port or (443 if is_secure else 80),
+        prefix=parts.path.rstrip("/"),
+    )
+
+
+class Client:
+    """One server. Keeps a connection; not for several threads at once. `token` may be empty."""
+
+    def __init__(self, address: Address, token: str) -> None:
+        self.address = address
+        self._token = token
+        self._connection: http.client.HTTPConnection | None = None
+
+    def close(self) -> None:
+        """Let go of the connection; calling it again does nothing."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def get(self, path: str, query: Mapping[str, object] | None = None) -> Any:
+        """Return a JSON document. Raises UsageError, StoreError, Unreachable, as the server says."""
+        return self._read(self._ask("GET", path, query))
+
+    def post(self, path: str, body: Mapping[str, object] | None = None, *, key: str | None = None) -> Any:
+        """Have something done and return what the server says; with `key` once, however often it is asked."""
+        headers = {"Idempotency-Key": key} if key else {}
+        sent = msgspec.json.encode(body or {})
+        return self._read(self._ask("POST", path, None, sent, headers, again=key is not None))
+
+    def fetch(self, path: str, *, offset: int = 0) -> bytes:
+        """Return a file from a byte on; empty when there is nothing behind it."""
+        answer = self._ask("GET", path, None, b"", {"Range": f"bytes={offset}-"} if offset else {}, bears=(416,))
+        if answer.status == 416:
+            answer.read()
+            return b""
+        return self._whole(answer)
+
+    def stream(self, path: str, query: Mapping[str, object] | None = None) -> Iterator[tuple[str, str, str]]:
+        """Yield (id, event, data) of a stream of events until it ends. On a connection of its own."""
+        connection = self._connect()
+        try:
+            answer = self._send(connection, "GET", _with_query(path, query), b"", {"Accept": "text/event-stream"})
+            self._refuse(answer)
+            yield from _events(answer)
+        except (OSError, http.client.HTTPException) as error:
+            raise self._unreachable(error) from error
+        finally:
+            connection.close()
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, object] | None,
+        body: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+        *,
+        again: bool = True,
+        bears: tuple[int, ...] = (),
+    ) -> http.client.HTTPResponse:
+        """Ask, and once more on a new connection when the kept one had been closed meanwhile."""
+        was_kept = self._connection is not None
+        self._connection = self._connection or self._connect()
+        try:
+            answer = self._send(self._connection, method, _with_query(path, query), body, headers or {})
+        except (OSError, http.client.HTTPException) as error:
+            self.close()
+            if was_kept and again:
+                return self._ask(method, path, query, body, headers, again=False, bears=bears)
+            raise self._unreachable(error) from error
+        if answer.status not in bears:
+            self._refuse(answer)
+        return answer
+
+    def _send(
+        self,
+        connection: http.client.HTTPConnection,
+        method: str,
+        path: str,
+        body: bytes,
+        headers: Mapping[str, str],
+    ) -> http.client.HTTPResponse:
+        sent = {"Accept": "application/json", **headers}
+        if self._token:
+            sent["Authorization"] = f"Bearer {self._token}"
+        if method != "GET":
+            sent["Content-Type"] = "application/json"
+        connection.request(method, self.address.prefix + path, body or None, sent)
+        return connection.getresponse()
+
+    def _connect(self) -> http.client.HTTPConnection:
+        host, port = self.address.host, self.address.port
+        if self.address.is_secure:
+            return http.client.HTTPSConnection(host, port, timeout=TIMEOUT_S, context=ssl.create_default_context())
+        return http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
+
+    def _read(self, answer: http.client.HTTPResponse) -> Any:
+        raw = self._whole(answer)
+        try:
+            return json.loads(raw)
+        except (ValueError, RecursionError) as error:
+            raise StoreError(f"{self.address.text} does not answer as a server of cicdctl does") from error
+
+    def _whole(self, answer: http.client.HTTPResponse) -> bytes:
+        try:
+            raw = answer.read(MOST_BYTES + 1)
+        except (OSError, http.client.HTTPException) as error:
+            self.close()
+            raise self._unreachable(error) from error
+        if len(raw) > MOST_BYTES:
+            self.close()
+            raise StoreError(f"{self.address.text} answers with more than {MOST_BYTES // 2**20} MiB")
+        return raw
+
+    def _refuse(self, answer: http.client.HTTPResponse) -> None:
+        """Raise what the server says of a request that it does not carry out."""
+        if answer.status < 300:
+            return
+        raw = self._whole(answer)
+        try:
+            told = json.loads(raw)["error"]
+            code, message, hint = (str(told[name]) for name in ("code", "message", "hint"))
+        except (ValueError, KeyError, TypeError, RecursionError):
+            where = answer.getheader("location") if answer.status < 400 else None
+            hint = f"it sends elsewhere: {where}" if where else ""
+            raise StoreError(f"{self.address.text} answers {answer.status}", hint=hint) from None
+        raise _error_of(answer.status, code, message, hint)
+
+    def _unreachable(self, error: Exception) -> Unreachable:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            why = f"its certificate is not valid: {error.verify_message}"
+        elif isinstance(error, socket.gaierror):
+            why = f"there is no host {self.address.host}"
+        else:
+            why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        return Unreachable(f"{self.address.text} does not answer: {why}", hint="cicdctl serve runs there?")
+
+
+def _error_of(status: int, code: str, message: str, hint: str) -> CicdError:
+    if status == 401:
+        return UsageError(message, hint=f"{TOKEN_VARIABLE}=… names a token; cicdctl token create NAME makes one there")
+    if status == 403 or code in ("usage", "body", "method"):
+        return UsageError(message, hint=hint)
+    return StoreError(message, hint=hint)
+
+
+def _with_query(path: str, query: Mapping[str, object] | None) -> str:
+    given = {name: value for name, value in (query or {}).items() if value is not None}
+    return f"{path}?{urlencode(given)}" if given else path
+
+
+def _events(answer: http.client.HTTPResponse) -> Iterator[tuple[str, str, str]]:
+    """Read `text/event-stream`, as https://html.spec.whatwg.org/multipage/server-sent-events.html has it."""
+    mark, kind = "", "message"
+    data: list[str] = []
+    for raw in answer:
+        line = raw.decode("utf-8", "replace").rstrip("\r\n")
+        if not line:
+            if data:
+                yield mark, kind, "\n".join(data)
+            kind, data = "message", []
+            continue
+        name, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        if name == "id":
+            mark = value
+        elif name == "event":
+            kind = value
+        elif name == "data":
+            data.append(value)

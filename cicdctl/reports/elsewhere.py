@@ -1,0 +1,192 @@
+"""Runs on a server, told as those here are: the same reports are fed with what the server says."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from cicdctl.errors import StoreError
+from cicdctl.model import Pipeline, Plan, PlannedStage, Run, RunState, RunSummary, Stage
+from cicdctl.orchestrator.pausing import words_since
+from cicdctl.project import Project
+from cicdctl.remote.client import Unreachable
+from cicdctl.remote.project import RemoteProject
+from cicdctl.remote.values import read_run
+from cicdctl.reports import lines
+from cicdctl.reports.document import run_document, run_fields
+from cicdctl.reports.ending import exit_status
+from cicdctl.reports.output import print_document, print_lines, say_aside
+from cicdctl.reports.text import quoted
+from cicdctl.runner.selection import run_number
+
+POLL_S = 0.25
+PATIENCE_S = 120.0  # with a server that does not answer, while a run goes on there
+_WAITING = (RunState.QUEUED, RunState.BLOCKED)
+
+
+def start_there(project: Project, pipeline: str, revision: str, params: Mapping[str, str]) -> Run:
+    """Have a run queued on the server. Raises UsageError and StoreError, as the server says."""
+    body = {"rev": revision or "HEAD", "params": dict(params)}
+    # With a key an answer that was lost is asked for again, and starts nothing twice.
+    told = _client(project).post(f"/trigger/{quote(pipeline, safe='')}", body, key=secrets.token_hex(16))
+    return read_run(told["run"])
+
+
+def rerun_there(project: Project, text: str, *, failed: bool) -> Run:
+    """Have a run made again on the server."""
+    told = _act(project, text, "rerun", {"failed": failed})
+    return read_run(told["run"])
+
+
+def print_started_there(run: Run, *, json: bool) -> int:
+    """Say which run was queued. Returns exit status 0."""
+    if json:
+        print_document("queued", {"run": run_fields(run)})
+    else:
+        print_lines([f"#{run.number}"])
+        say_aside(f"{run.pipeline} is queued; cicdctl show {run.number} tells how it goes")
+    return 0
+
+
+def follow_there(project: Project, run: Run) -> int:
+    """Tell of a run until it has ended, through the reports that are installed. Returns its exit status."""
+    summary = _wait_for_start(project, run.number)
+    project.plugins.announce("cicdctl_run_started", run=summary.run, plan=_plan_of(summary.run))
+    told: set[str] = set()
+    begun: set[tuple[str, int]] = set()
+    while True:
+        for opened in () if summary.run.verdict else project.state.open_attempts(run.number):
+            if (opened.stage, opened.number) not in begun:
+                begun.add((opened.stage, opened.number))
+                started = {"run": summary.run, "stage": opened.stage, "attempt": opened.number}
+                project.plugins.announce("cicdctl_stage_started", **started)
+        for result in summary.stages:
+            if result.stage not in told:
+                told.add(result.stage)
+                project.plugins.announce("cicdctl_stage_finished", run=summary.run, result=result)
+        if summary.run.verdict is not None:
+            project.plugins.announce("cicdctl_run_finished", summary=summary)
+            return exit_status(summary)
+        time.sleep(POLL_S)
+        summary = _load(project, run.number)
+
+
+def print_triggered_there(
+    project: Project, pipeline: str, revision: str, params: Mapping[str, str], *, wait: str, json: bool
+) -> int:
+    """Queue a run and wait for it as asked. Returns exit status 0; after the end of the run its own."""
+    run = start_there(project, pipeline, revision, params)
+    if wait == "none":
+        return print_started_there(run, json=json)
+    summary = _wait_for_start(project, run.number)
+    while wait == "end" and summary.run.verdict is None:
+        time.sleep(POLL_S)
+        summary = _load(project, run.number)
+    if json:
+        print_document("run", run_document(summary))
+    else:
+        print_lines([lines.run_end(summary)])
+    return exit_status(summary) if summary.run.verdict is not None else 0
+
+
+def cancel_there(project: Project, text: str, reason: str, *, wait: bool) -> int:
+    """Have a run ended. Returns exit status 0. Raises UsageError when it has ended already."""
+    _act(project, text, "cancel", {"reason": reason})
+    number = run_number(text)
+    end = time.monotonic() + (60.0 if wait else 0.0)
+    while (summary := _load(project, number)).run.verdict is None and time.monotonic() < end:
+        time.sleep(POLL_S)
+    verdict = summary.run.verdict
+    print_lines([f"#{number} {verdict}" if verdict else f"#{number} was asked to end"])
+    return 0
+
+
+def approve_there(project: Project, text: str) -> int:
+    """Let a run start that waits for an approval. Returns exit status 0."""
+    _act(project, text, "approve", {})
+    print_lines([f"#{run_number(text)} is approved"])
+    return 0
+
+
+def resume_there(project: Project, which: str) -> int:
+    """Let the queue, one pipeline or an interrupted run go on. Returns exit status 0."""
+    if which.removeprefix("#").isdigit():
+        again = read_run(_act(project, which, "resume", {})["run"])
+        print_lines([f"#{again.number}"])
+        return 0
+    _client(project).post("/api/unpause", {"pipeline": which} if which else {})
+    print_lines([f"{_what(which)} goes on"])
+    return 0
+
+
+def pause_there(project: Project, pipeline: str) -> int:
+    """Let nothing start any more. Returns exit status 0."""
+    _client(project).post("/api/pause", {"pipeline": pipeline} if pipeline else {})
+    print_lines([f"{_what(pipeline)} is paused"])
+    return 0
+
+
+def paused_there(project: Project) -> dict[str, str]:
+    """Return what is paused on the server and since when, as `since_words` says it."""
+    assert isinstance(project, RemoteProject)
+    return {name: words_since(number) for name, number in project.remote_state.queue.paused_by().items()}
+
+
+def found_out_there(project: Project, number: int) -> tuple[Mapping[str, str] | None, str | None]:
+    """Return whom the server found to have broken a run, and how its search stands."""
+    assert isinstance(project, RemoteProject)
+    told = project.remote_state.told(number)
+    culprit, search = told.get("culprit"), told.get("culprit_search")
+    if not isinstance(culprit, Mapping) or not {"commit", "subject", "author", "why"} <= culprit.keys():
+        culprit = None
+    return culprit and {name: str(value) for name, value in culprit.items()}, str(search) if search else None
+
+
+def _what(pipeline: str) -> str:
+    return f'pipeline "{quoted(pipeline)}"' if pipeline else "the queue"
+
+
+def _act(project: Project, text: str, action: str, body: Mapping[str, object]) -> Any:
+    return _client(project).post(f"/api/runs/{run_number(text)}/{action}", body)
+
+
+def _client(project: Project) -> Any:
+    assert isinstance(project, RemoteProject)
+    return project.client
+
+
+def _wait_for_start(project: Project, number: int) -> RunSummary:
+    """Return a run that waits no longer, saying once that it waits for an approval."""
+    is_told = False
+    while (summary := _load(project, number)).run.state in _WAITING:
+        if not is_told and summary.run.state is RunState.BLOCKED:
+            say_aside(f"#{number} waits for an approval: cicdctl approve {number}")
+            is_told = True
+        time.sleep(POLL_S)
+    return summary
+
+
+def _load(project: Project, number: int) -> RunSummary:
+    """Return a run; a server that is started anew meanwhile is waited for. Raises StoreError."""
+    end = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            summary = project.state.load(number)
+        except Unreachable:
+            if time.monotonic() > end:
+                raise
+            time.sleep(1.0)
+            continue
+        if summary is None:
+            raise StoreError(f"run #{number} is gone", hint="cicdctl history lists them")
+        return summary
+
+
+def _plan_of(run: Run) -> Plan:
+    """Return as much of a plan as reports look at: which stages there are."""
+    stages = tuple(PlannedStage(id=name, stage=Stage(name=name)) for name in run.stage_names)
+    return Plan(pipeline=Pipeline(name=run.pipeline, stages=()), stages=stages)
+
