@@ -150,12 +150,13 @@ def test_roll_back(make_project, serve, visit):
     project.commit("second")
     project.cicdctl("trigger", "deploy", "--wait", "end").passes()
 
-    visitor = visit(server, scripts=False)
+    visitor = visit(server, width=400)
     assert visitor.go("/").get_by_text("Roll back").count() == 0
     visitor.log_in(server.token("trigger:deploy"))
     page = visitor.go("/")
     expect(page.locator("#deployed tbody tr")).to_contain_text("live")
     page.get_by_text("Roll back …").click()
+    assert page.evaluate("document.documentElement.scrollWidth") == 400
     page.get_by_role("button", name="Deploy what was there before").click()
     run = server.ask("GET", "/api/runs/3").json["run"]
     assert (run["trigger"], run["commit"]) == ("rollback", first)
