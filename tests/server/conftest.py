@@ -65,6 +65,10 @@ class Events:
                     yield Event(fields.get("id", ""), fields.get("event", "message"), fields["data"])
                 fields = {}
 
+    def rest(self) -> bytes:
+        """Return what still comes, to a proper end. Raises http.client.IncompleteRead for a stream that is cut off."""
+        return self._answer.read()
+
     def until(self, kind: str) -> list[Event]:
         """Return the events up to the first of a kind, it included."""
         found = []
