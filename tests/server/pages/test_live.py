@@ -82,15 +82,19 @@ def test_keys_choose_open_and_find_what_failed(server, visit):
     expect(page.get_by_role("heading", level=1)).to_have_text("old")
 
 
-def test_page_says_that_it_is_no_longer_live(server, visit):
-    """The server has gone: what is shown stays, and says that it is not true for ever."""
+def test_page_says_that_it_is_no_longer_live_and_goes_on(server, serve, visit):
+    """The server goes: what is shown stays, and says that it may be old. It comes back: the page is true again."""
     visitor = visit(server)
     page = visitor.go("/")
     expect(page.locator("#link")).to_have_text("")
     server.stop()
     expect(page.locator("#link")).to_contain_text("not live")
     expect(page.locator("#p-old")).to_be_visible()
-    page.goto("about:blank")  # else it tries again and again
+
+    serve(server.project, "--port", str(server.port))
+    server.project.cicdctl("trigger", "test").passes()
+    expect(page.locator("#p-test .status")).to_have_text("passed")
+    expect(page.locator("#link")).to_have_text("")
     assert all("ERR_" in text for text in visitor.complaints)
     visitor.complaints.clear()
 

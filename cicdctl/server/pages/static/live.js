@@ -74,7 +74,10 @@ async function fetchAgain() {
   try {
     const answer = await fetch(location.href, { headers: { Accept: "text/html" }, cache: "no-store" });
     if (answer.redirected) { location.reload(); return; }
-    if (answer.ok) swap(new DOMParser().parseFromString(await answer.text(), "text/html"));
+    if (answer.ok) {
+      swap(new DOMParser().parseFromString(await answer.text(), "text/html"));
+      if (source?.readyState === EventSource.OPEN) say("");
+    }
   } catch {
     say("not live: no answer");
   } finally {
