@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import random
+import re
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import ClassVar
 
 import pytest
 from playwright.sync_api import expect
 
 from cicdctl.server.pages.ansi import pieces
 
-from ..conftest import operator_file
+from ..conftest import operator_file, wait_for
 
 TRUSTED = '[orchestrator.trust]\nrefs = ["*"]\n'
 PATIENCE_MS = 30_000
@@ -90,6 +94,55 @@ def test_follows_until_somebody_reads(make_project, serve, visit, tmp_path):
     expect(page.locator("#log-head .status")).to_have_text("passed", timeout=PATIENCE_MS)
     expect(follow).to_be_hidden()
     assert page.evaluate("window.isSame") is True
+
+
+class Nobody(BaseHTTPRequestHandler):
+    """A proxy whose server is away."""
+
+    asked: ClassVar[set[str]] = set()
+
+    def do_GET(self) -> None:
+        self.send_error(502)
+        self.asked.add(self.path.partition("?")[0])
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def test_log_goes_on_after_the_server_was_away(make_project, serve, visit, tmp_path):
+    """The server ends and comes again while a stage prints: the open page misses no line and has none twice."""
+    gate = f"until test -e {tmp_path}/go$n; do sleep 0.02; done"
+    project = make_project(grow=f"for n in 1 2 3; do seq $((n*100)) $((n*100+99)); {gate}; done; echo over")
+    operator_file(project, TRUSTED)
+    server = serve(project)
+    assert server.ask("POST", "/trigger/build", token=server.token("trigger"), json_body={}).status == 202
+    visitor = visit(server)
+    page = visitor.go("/r/1/s/grow")
+    page.evaluate("window.isSame = true")
+    expect(line(page, 101)).to_have_text("199", timeout=PATIENCE_MS)
+
+    server.stop()
+    expect(page.locator("#link")).to_contain_text("not live", timeout=PATIENCE_MS)
+    (tmp_path / "go1").touch()
+    # What is in front of it says so meanwhile.
+    with ThreadingHTTPServer(("127.0.0.1", server.port), Nobody) as proxy:
+        Thread(target=proxy.serve_forever).start()
+        wait_for(lambda: "/api/events" in Nobody.asked)
+        proxy.shutdown()
+    serve(project, "--port", str(server.port))
+    expect(line(page, 201)).to_have_text("299", timeout=PATIENCE_MS)
+    (tmp_path / "go2").touch()
+    expect(line(page, 301)).to_have_text("399", timeout=PATIENCE_MS)
+    (tmp_path / "go3").touch()
+    expect(page.locator("#log-head .status")).to_have_text("passed", timeout=PATIENCE_MS)
+    expect(line(page, 302)).to_have_text("over")
+    expect(page.locator(".tools [role=status]")).to_have_text("302 lines")
+    page.locator(".view").evaluate("view => { view.scrollTop = 90 * 20; }")
+    expect(line(page, 102)).to_have_text("200", timeout=PATIENCE_MS)
+    assert page.evaluate("window.isSame") is True
+    # A browser says of each try that nobody answered.
+    assert all(re.search("ERR_|status of 502", text) for text in visitor.complaints), visitor.complaints
+    visitor.complaints.clear()
 
 
 def test_lines_are_pointed_at_folded_and_wrapped(make_project, serve, visit):

@@ -10,11 +10,13 @@ const KINDS = [
 const SOON_MS = 40;
 const IDLE_MS = 30000;
 const HIDDEN_MS = 4000;
+const AGAIN_MS = 1500;
 
 const listeners = new Map();
 const keys = new Map();
 const afterSwap = new Set();
 let source = null;
+let lastId = "";
 let timer = 0;
 let isFetching = false;
 let isStale = false;
@@ -40,14 +42,31 @@ export const live = {
 
 function open(address) {
   if (source) source.close();
-  source = new EventSource(address);
+  const opened = new EventSource(address);
+  source = opened;
+  lastId = "";
   for (const kind of new Set([...KINDS, ...listeners.keys()])) source.addEventListener(kind, take);
   source.addEventListener("open", () => say(""));
-  source.addEventListener("error", () => say("not live: reconnecting"));
+  source.addEventListener("error", () => {
+    say("not live: reconnecting");
+    // A browser tries again when nobody answers, but not when a proxy says that nobody does.
+    if (opened.readyState !== EventSource.CLOSED) return;
+    setTimeout(() => { if (source === opened) open(resumed(address, lastId)); }, AGAIN_MS);
+  });
+}
+
+// The address that goes on after an event: `<event>` or `<event>-<byte of the log>`.
+function resumed(address, id) {
+  const [event, offset] = id.split("-");
+  const url = new URL(address, location.href);
+  if (event) url.searchParams.set("after", event);
+  if (offset && url.searchParams.has("stage")) url.searchParams.set("offset", offset);
+  return url.pathname + url.search;
 }
 
 function take(event) {
   let data = null;
+  lastId = event.lastEventId || lastId;
   try { data = JSON.parse(event.data); } catch { return; }
   for (const then of listeners.get(event.type) ?? []) then(data, event);
   if (KINDS.includes(event.type)) plan(SOON_MS);
