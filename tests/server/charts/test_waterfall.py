@@ -54,6 +54,12 @@ def test_attempts_stand_apart_and_cached_is_a_mark():
     assert chart.rows[2].bars == ()
 
 
+def test_scale_is_as_fine_as_the_run_is_short():
+    """A run that took all from the cache has a scale, too."""
+    ticks = measure([Timing(id="cached", start=0.02, end=0.02, is_cached=True)], begin=0, end=0.05).ticks
+    assert [tick.says for tick in ticks] == ["0s", "0.01s", "0.02s", "0.03s", "0.04s"]
+
+
 def test_one_stage_has_no_critical_path():
     """Bold for everything would say nothing."""
     assert not measure([ran("only", 0, 1)], begin=0, end=1).rows[0].is_critical
