@@ -7,7 +7,31 @@ from collections.abc import Mapping, Sequence
 from cicdctl.model import Value
 from cicdctl.units import format_duration
 
-_STEPS_S = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 43200, 86400)
+_STEPS_S = (
+    0.01,
+    0.02,
+    0.05,
+    0.1,
+    0.2,
+    0.5,
+    1,
+    2,
+    5,
+    10,
+    20,
+    30,
+    60,
+    120,
+    300,
+    600,
+    1200,
+    1800,
+    3600,
+    7200,
+    14400,
+    43200,
+    86400,
+)
 _MOST_TICKS = 6
 _LEAST_PERCENT = 0.4  # below that a bar would not be seen
 
