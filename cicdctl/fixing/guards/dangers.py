@@ -13,7 +13,7 @@ from cicdctl.model.fixing import GuardFinding
 
 SWALLOWING: tuple[Pattern, ...] = (
     ("js", re.compile(r"\.catch\(\s*(?:\(\s*\w*\s*\)|\w+)\s*=>\s*(?:\{\s*\}|null|undefined|void 0)\s*\)|\.catch\(\s*(?:noop|\(\)\s*=>\s*\{\s*\})\s*\)")),
-    ("python", re.compile(r"\bsys\.exit\(\s*[a-z_]\w*\s*\)|\blambda\b[^:\n]{0,80}:\s*None\b")),
+    ("python", re.compile(r"\bsys\.exit\(\s*[a-z_]\w*\s*\)|(?:\breturn\b.*|^\s*[\w.]+\s*=\s*)\blambda\b[^:\n]{0,80}:\s*None\b")),
     ("js", re.compile(r"=>\s*\{\s*\}")),
     ("js", re.compile(r"\bprocess\.exit\(\s*[a-z_$][\w$]*\s*\)|\bcatch\s*(?:\([^()]*\))?\s*\{\s*return\s+\w+\s*;?\s*\}|\bfinally\s*\{\s*return\b")),
     ("shell other", re.compile(r"2>>?\s*/dev/null|&>>?\s*/dev/null|>\s*/dev/null\s+2>&1")),
@@ -34,7 +34,7 @@ POWERS: tuple[Pattern, ...] = (
 )
 # Whoever asks in a condition for what is named like a test wants to know who is looking.
 NAMED_TESTS: tuple[Pattern, ...] = (
-    ("python js", re.compile(r"^(?=.*(?:\bif\b|\belif\b|\bwhile\b|\band\b|\bor\b|&&|\|\||\?|==|\bin\b)).*['\"`][^'\"`]{0,60}(?<![A-Za-z])(?:py|unit|doc)?[Tt]ests?(?:\.[jt]s|_|/)?(?![A-Za-z])[^'\"`]{0,60}['\"`].*")),
+    ("python js", re.compile(r"^(?=.*(?:\bif\b|\belif\b|\bwhile\b|\band\b|\bor\b|&&|\|\||\?|==|\bin\b)).*['\"`][^'\"`\s]{0,60}(?<![A-Za-z])(?:py|unit|doc)?[Tt]ests?(?:\.[jt]s|_|/)?(?![A-Za-z])[^'\"`\s]{0,60}['\"`].*")),
 )
 
 

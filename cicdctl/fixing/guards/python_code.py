@@ -99,6 +99,30 @@ def _swallowed(file: ChangedFile, old: ast.Module | None, new: ast.Module, faili
     for node, caught in _catches(new, failing):
         if _said(node) not in known:
             yield file.finding("swallowing", "needs_approval", f"it catches {caught} and goes on", node.lineno)
+    idle = {_said(node) for node in _idle_stand_ins(old)} if old is not None else set()
+    for node in _idle_stand_ins(new):
+        if _said(node) not in idle:
+            text = f"{node.name} does nothing, and is given back"
+            yield file.finding("swallowing", "needs_approval", text, node.lineno)
+
+
+def _idle_stand_ins(tree: ast.Module) -> Iterator[_Function]:
+    """Functions that do nothing and are returned by the one around them: a decorator puts them in a test's place."""
+    for outer in ast.walk(tree):
+        if not isinstance(outer, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        given = {
+            name.id
+            for one in ast.walk(outer)
+            if isinstance(one, ast.Return) and one.value is not None
+            for name in ast.walk(one.value)
+            if isinstance(name, ast.Name)
+        }
+        for inner in outer.body:
+            if not isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef) or inner.name not in given:
+                continue
+            if all(map(_is_nothing, inner.body)):
+                yield inner
 
 
 def _catches(tree: ast.Module, failing: set[str]) -> Iterator[tuple[ast.ExceptHandler | ast.expr | ast.stmt, str]]:

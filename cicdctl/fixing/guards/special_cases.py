@@ -63,7 +63,7 @@ def _stood(bundle: FailureBundle, repository: Repository) -> Iterator[str]:
     places = [(one.file, one.line) for one in bundle.diagnostics]
     places += [(frame.file, frame.line) for one in bundle.diagnostics for frame in one.frames]
     places += [(found[1], int(found[2])) for found in _PLACE.finditer(bundle.excerpt)]
-    known = [(file, line) for file, line in dict.fromkeys(places) if file and line and is_test_path(file)]
+    known = [(file, line) for file, line in dict.fromkeys(places) if file and line and is_test_path(file.lstrip("/"))]
     for file, line in known[:_MOST_PLACES]:
         lines = _lines(repository, bundle.base_tree, file)
         text, depth = "", 0
