@@ -93,20 +93,25 @@ class ProjectFolder:
         )
 
 
-@pytest.fixture
-def clean_env(tmp_path: Path) -> dict[str, str]:
-    """An environment of its own: home, cache and configuration below the test's folder."""
-    home = tmp_path / "home"
+def clean_environment(root: Path) -> dict[str, str]:
+    """Return an environment of its own: home, cache and configuration below a folder."""
+    home = root / "home"
     home.mkdir()
     return {
         "PATH": os.environ["PATH"],
         "HOME": str(home),
-        "XDG_CACHE_HOME": str(tmp_path / "cache"),
-        "XDG_CONFIG_HOME": str(tmp_path / "config"),
+        "XDG_CACHE_HOME": str(root / "cache"),
+        "XDG_CONFIG_HOME": str(root / "config"),
         "LC_ALL": "C.UTF-8",
         "TZ": "UTC",
         "PYTHONPATH": str(Path(__file__).parent.parent),
     }
+
+
+@pytest.fixture
+def clean_env(tmp_path: Path) -> dict[str, str]:
+    """An environment of its own: home, cache and configuration below the test's folder."""
+    return clean_environment(tmp_path)
 
 
 @pytest.fixture
