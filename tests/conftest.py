@@ -44,6 +44,8 @@ class Finished:
 class ProjectFolder:
     """A repository with a `.cicd.toml`, and the programs that work on it."""
 
+    patience_s = 100.0  # what takes longer has hung
+
     def __init__(self, path: Path, env: dict[str, str]) -> None:
         self.path = path
         self.env = env
@@ -76,7 +78,7 @@ class ProjectFolder:
                 input=stdin,
                 capture_output=True,
                 text=True,
-                timeout=100,
+                timeout=self.patience_s,
                 errors="replace",
             )
         )

@@ -135,6 +135,7 @@ def make_repository(
     env |= {"TMPDIR": str(root / "tmp"), "ANTHROPIC_API_KEY": KEY, "MY_TOKEN": KNOWN["variable"], "NO_PROXY": "127.0.0.1"}
     (root / "home" / ".netrc").write_text(f"machine example.test login ada password {KNOWN['netrc']}\n")
     folder = ProjectFolder(root / "project", env)
+    folder.patience_s = 600.0  # as many scenes at once as there are cores, and machines have other work, too
     folder.path.mkdir()
     folder.git("init", "-q", "-b", "main")
     folder.git("remote", "add", "origin", f"https://ada:{KNOWN['remote']}@example.test/shop.git")
