@@ -96,11 +96,11 @@ def test_many_silent_ones_do_not_delay_the_others(server):
     assert server.ask("GET", "/healthz").status == 200
     silent += [connect(server) for _ in range(56)]
     with connect(server) as more:
-        more.settimeout(3)
+        more.settimeout(30)
         assert read_to_end(more) == b""
     for connection in silent:
         connection.close()
-    end = time.monotonic() + 5
+    end = time.monotonic() + 60
     while server.ask_or_none("/healthz") is None:
         assert time.monotonic() < end
 
