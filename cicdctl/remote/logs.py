@@ -8,6 +8,7 @@ from urllib.parse import quote
 from cicdctl.errors import StoreError
 from cicdctl.model import RunSummary, StageResult, Verdict
 from cicdctl.remote.client import Client
+from cicdctl.runner.places import file_name
 from cicdctl.store import OpenAttempt
 
 _RED = (Verdict.FAILED, Verdict.TIMED_OUT, Verdict.ERROR)
@@ -50,7 +51,7 @@ class LogCopies:
         path.parent.mkdir(parents=True, exist_ok=True)
         offset = path.stat().st_size if path.exists() else 0
         query = "" if attempt is None else f"?attempt={attempt}"
-        address = f"/api/runs/{number}/stages/{quote(stage, safe='')}/log/raw{query}"
+        address = f"/api/runs/{number}/stages/{quote(file_name(stage), safe='=,')}/log/raw{query}"
         try:
             more = self._client.fetch(address, offset=offset)
         except StoreError:

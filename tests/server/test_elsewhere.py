@@ -20,6 +20,9 @@ unit = "echo one; echo two; test ! -e bad || { echo 'it is bad'; exit 3; }"
 wait = "for i in 1 2 3 4 5 6; do echo line $i; sleep 0.3; done"
 [pipelines.endless.stages]
 wait = "echo line 1; echo line 2; sleep 300"
+[pipelines.cells.stages.unit]
+matrix = { path = ["./a//b", "c"] }
+run = "echo $CICD_MATRIX_PATH"
 """
 
 
@@ -137,6 +140,11 @@ def test_run_survives_a_restart_of_the_server(elsewhere, serve):
     finally:
         again.send_signal(signal.SIGTERM)
         again.communicate(timeout=20)
+
+
+def test_cells_with_names_that_no_address_holds(elsewhere):
+    elsewhere.cicdctl("run", "cells")
+    assert elsewhere.cicdctl("logs", "1", "unit[path=./a//b]").endswith("./a//b\n")
 
 
 def test_cancel_and_rerun(elsewhere):
