@@ -64,6 +64,19 @@ class OrchestratorState(Value, frozen=True, kw_only=True):
     latest: Mapping[str, Run] = {}
 
 
+def read_state(project: Project) -> OrchestratorState:
+    """Return what goes on in a repository, here or elsewhere."""
+    active = project.state.runs(RunFilter(active=True, limit=1000))
+    newest = project.state.latest_per_pipeline(10)
+    waiting = tuple(run for run in active if run.state in (RunState.QUEUED, RunState.BLOCKED))
+    ended = {name: [run for run in runs if run.verdict is not None] for name, runs in newest.items()}
+    return OrchestratorState(
+        running=tuple(run for run in active if run not in waiting),
+        waiting=waiting,
+        latest={name: runs[0] for name, runs in ended.items() if runs},
+    )
+
+
 class CICDOrchestrator:
     """Watches one repository and triggers its pipelines. Every method is safe from any thread.
 
@@ -175,14 +188,7 @@ class CICDOrchestrator:
     def get_state(self) -> OrchestratorState:
         """Return what runs, what waits, and how each pipeline ended last."""
         with self._open() as project:
-            active = project.state.runs(RunFilter(active=True, limit=1000))
-            latest: dict[str, Run] = {}
-            for run in project.state.runs(RunFilter(active=False, limit=1000)):
-                latest.setdefault(run.pipeline, run)
-        waiting = tuple(run for run in active if run.state in (RunState.QUEUED, RunState.BLOCKED))
-        return OrchestratorState(
-            running=tuple(run for run in active if run not in waiting), waiting=waiting, latest=latest
-        )
+            return read_state(project)
 
     def is_pipeline_running(self, name: str) -> bool:
         """Whether a run of this pipeline goes on or waits."""

@@ -15,14 +15,13 @@ from cicdctl.errors import Paused, StoreError
 from cicdctl.model import Run, RunFilter, RunState, RunSummary
 from cicdctl.orchestrator.workflows import in_thread
 from cicdctl.project_config import Invocation
-from cicdctl.python_api import OrchestratorState, PipelineResult
+from cicdctl.python_api import OrchestratorState, PipelineResult, read_state
 from cicdctl.remote.client import TOKEN_VARIABLE, Unreachable
 from cicdctl.remote.project import RemoteProject
 from cicdctl.remote.values import read_run
 
 POLL_S = 0.25
 PATIENCE_S = 120.0
-_WAITING = (RunState.QUEUED, RunState.BLOCKED)
 
 
 class RemoteOrchestrator:
@@ -72,15 +71,7 @@ class RemoteOrchestrator:
     def get_state(self) -> OrchestratorState:
         """Return what runs, what waits, and how each pipeline ended last."""
         with self._open() as project:
-            active = project.state.runs(RunFilter(active=True, limit=1000))
-            newest = project.state.latest_per_pipeline(10)
-        waiting = tuple(run for run in active if run.state in _WAITING)
-        ended = {name: [run for run in runs if run.verdict is not None] for name, runs in newest.items()}
-        return OrchestratorState(
-            running=tuple(run for run in active if run.state not in _WAITING),
-            waiting=waiting,
-            latest={name: runs[0] for name, runs in ended.items() if runs},
-        )
+            return read_state(project)
 
     def is_pipeline_running(self, name: str) -> bool:
         """Whether a run of this pipeline goes on or waits."""
