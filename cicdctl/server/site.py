@@ -45,6 +45,7 @@ class Site:
         self.is_ending = False
         self.started_at = time.time()
         self.counters = Counters()
+        self.counters.add_to_gauge("watchers", 0)
         self._mutex = threading.Lock()
         self._remembered: dict[str, tuple[float, Any]] = {}
         self._making: dict[str, threading.Lock] = {}

@@ -97,7 +97,16 @@ def test_what_has_no_log_is_refused(server):
     server.ask("GET", f"/api/runs/{number}/stages/mayn/log/raw").is_refused(404, "no_such_stage")
     server.ask("GET", f"/api/runs/{number}/stages/mayn/log/stream").is_refused(404, "no_such_stage")
     log = f"/api/runs/{number}/stages/many/log"
-    for query in ("lines=2001", "lines=-1", "from_line=x", "attempt=-1", "q=a%0Ab", "q=" + "a" * 1001, "line=1"):
+    for query in (
+        "lines=2001",
+        "lines=-1",
+        "from_line=x",
+        "attempt=-1",
+        "lines=-1&q=a",
+        "q=a%0Ab",
+        "q=" + "a" * 1001,
+        "line=1",
+    ):
         server.ask("GET", f"{log}?{query}").is_refused(400, "query")
     for path in (server.project.path / ".git" / "cicdctl" / "logs" / str(number)).iterdir():
         path.unlink()

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ElementTree
+from pathlib import Path
 
 import pytest
+
+from .conftest import wait_for
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -44,6 +49,7 @@ def test_metrics_count_runs_and_stages(server):
     assert 'cicdctl_stages_finished_total{cached="true",verdict="passed"} 1' in answer.text
     assert 'cicdctl_stages_finished_total{cached="false",verdict="passed"} 1' in answer.text
     assert "cicdctl_queue_length 0" in answer.text
+    assert "cicdctl_watchers 0" in answer.text
     typed = set()
     for line in answer.text.splitlines():
         if line.startswith("# TYPE"):
@@ -53,9 +59,26 @@ def test_metrics_count_runs_and_stages(server):
             assert name and name[1] in typed, line
 
 
+def test_metrics_say_how_polling_fares_and_the_page_lists_every_one(server):
+    """How old what is known of git is, and each name that is served, no more and no less, in docs/server.md."""
+    wait_for(lambda: 'cicdctl_poll_lag_seconds{monitor="polling"} ' in server.ask("GET", "/metrics").text)
+    run_build(server)
+    text = server.ask("GET", "/metrics").text
+    assert 'cicdctl_poll_failures{monitor="polling"} 0' in text
+    assert "# UNIT cicdctl_poll_lag_seconds seconds" in text
+    table = (ROOT / "docs/server.md").read_text().partition("| `/metrics`, each with")[2].partition("\n\n")[0]
+    rows = [line.split("|")[1] for line in table.splitlines()[1:]]
+    documented = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    served = {name + "_total" * (kind == "counter") for name, kind in re.findall(r"# TYPE cicdctl_(\w+) (\w+)", text)}
+    # Nobody has sent a delivery.
+    assert served | {"webhook_answers_total"} == documented
+
+
 def test_badge_shows_the_last_verdict(make_project, serve):
     """Green, red and unknown; a browser that has it gets 304; a branch is told from another."""
-    project = make_project('[pipelines."build"]\ntrigger = "manual"\n[pipelines.build.stages]\nunit = "test ! -e bad"\n')
+    project = make_project(
+        '[pipelines."build"]\ntrigger = "manual"\n[pipelines.build.stages]\nunit = "test ! -e bad"\n'
+    )
     server = serve(project)
     unknown = server.ask("GET", "/badge/build.svg")
     assert "unknown" in unknown.text

@@ -34,11 +34,11 @@ def show_log(request: Request) -> Response:
     values = read_query(request, "from_line", "lines", "attempt", "q")
     site, number, stage = request.state.site, request.path_params["number"], request.path_params["stage"]
     attempt = number_of(values, "attempt")
-    if "q" in values:
-        return answer(search_log(site, number, stage, values["q"], attempt=attempt))
     first = number_of(values, "from_line", 0, least=-MOST_NUMBER)
     lines = number_of(values, "lines", 200, least=0, most=MOST_LINES)
     assert first is not None and lines is not None
+    if "q" in values:
+        return answer(search_log(site, number, stage, values["q"], attempt=attempt))
     return answer(log_window(site, number, stage, first, lines, attempt=attempt))
 
 

@@ -25,6 +25,8 @@ _HELP = {
     "webhooks_waiting": "Deliveries that git has not been asked about yet.",
     "webhook_last_seconds": "When a forge last told something that was proved, within 7 days.",
     "watchers": "Streams that are open.",
+    "poll_lag_seconds": "How old is what a monitor knows.",
+    "poll_failures": "Looks of a monitor that failed, in a row.",
     "runs_active": "Runs that go on.",
     "queue_length": "Runs that wait.",
     "queue_age_seconds": "How long the oldest of them waits.",
@@ -68,9 +70,21 @@ def _now(site: Site) -> Mapping[str, Mapping[Labels, float]]:
             (("of", name),): shutil.disk_usage(folder).free
             for name, folder in (("state", project.state_folder), ("cache", project.cache_folder))
         },
+        **_polls(site, now),
         "webhooks_waiting": {(): site.webhooks.store.waiting()},
         "webhook_last_seconds": {(("forge", forge),): at for forge, at in site.webhooks.store.last_by_forge().items()},
         "start_time_seconds": {(): site.started_at},
+    }
+
+
+def _polls(site: Site, now: float) -> Mapping[str, Mapping[Labels, float]]:
+    """Return how monitors fare. One that has not looked yet knows nothing that could be old."""
+    states = site.monitors()
+    return {
+        "poll_lag_seconds": {
+            (("monitor", one.name),): max(0.0, now - one.looked_at) for one in states if one.looked_at is not None
+        },
+        "poll_failures": {(("monitor", one.name),): one.failures for one in states},
     }
 
 
