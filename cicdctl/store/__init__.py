@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from cicdctl.store.letters import ENDED, Letter, News, OutboxStore
     from cicdctl.store.locks import Lock, is_locked, lock, lock_patiently
     from cicdctl.store.log_reader import LogReader
+    from cicdctl.store.log_times import read_times
     from cicdctl.store.log_writer import LogInfo, LogWriter
     from cicdctl.store.queued import QueueStore
     from cicdctl.store.recorder import Recorder
@@ -75,6 +76,7 @@ _HOMES = {
     "open_cache": "cache",
     "open_fixes": "fixes",
     "open_state": "sqlite_state",
+    "read_times": "log_times",
     "refuse_network": "folders",
     "restore_state": "backup",
 }
@@ -119,6 +121,7 @@ __all__ = [
     "open_cache",
     "open_fixes",
     "open_state",
+    "read_times",
     "refuse_network",
     "restore_state",
 ]

@@ -26,12 +26,16 @@ class Match(Value, frozen=True):
 
 
 class Window(Value, frozen=True):
-    """Lines from `first` on, as bytes with their newlines; of a log that had `total` lines and `size` bytes."""
+    """Lines from `first` on, as bytes with their newlines; of a log that had `total` lines and `size` bytes.
+
+    `start` is the offset of the first of them.
+    """
 
     first: int
     lines: tuple[bytes, ...]
     total: int
     size: int
+    start: int
 
 
 class Found(Value, frozen=True):
@@ -66,21 +70,22 @@ class LogReader:
     def window(self, from_line: int, count: int) -> bytes:
         """Return `count` lines from line `from_line` on, counted from 0; less where the log ends."""
         with self._open() as log:
-            return b"".join(log.lines(max(0, from_line), max(0, count)))
+            return b"".join(log.lines(max(0, from_line), max(0, count))[1])
 
     def look(self, from_line: int, count: int) -> Window:
         """Return a window, and how long the log is, at one moment; a negative `from_line` counts from the end."""
         with self._open() as log:
             total = log.count()
             first = max(0, total + from_line) if from_line < 0 else from_line
-            return Window(first, tuple(log.lines(first, max(0, count))), total, log.size)
+            start, lines = log.lines(first, max(0, count))
+            return Window(first, tuple(lines), total, log.size, start)
 
     def tail(self, lines: int) -> list[bytes]:
         """Return the last lines, without their newlines."""
         with self._open() as log:
             total = log.count()
             first = max(0, total - max(0, lines))
-            return [line.removesuffix(b"\n") for line in log.lines(first, total - first)]
+            return [line.removesuffix(b"\n") for line in log.lines(first, total - first)[1]]
 
     def follow(self, offset: int, limit: int = _CHUNK_BYTES) -> bytes:
         """Return what comes after `offset`, up to `limit` bytes; empty when nothing has come yet."""
@@ -133,7 +138,8 @@ class _OpenLog:
             counter.feed(chunk)
         return counter.lines + counter.open_line
 
-    def lines(self, first: int, count: int) -> list[bytes]:
+    def lines(self, first: int, count: int) -> tuple[int, list[bytes]]:
+        """Return the offset of line `first`, and the lines."""
         line, offset = self._start_before(first)
         wanted = first - line + count
         length = _FIRST_READ_BYTES
@@ -142,7 +148,7 @@ class _OpenLog:
             found = split_lines(data)
             # The last one may go on behind what was read.
             if len(found) > wanted or offset + len(data) >= self.size or len(data) < length:
-                return found[first - line : wanted]
+                return offset + sum(map(len, found[: first - line])), found[first - line : wanted]
             length *= 2
 
     def search(self, needle: bytes, limit: int, until: float | None) -> Found:

@@ -1,4 +1,4 @@
-"""Writes the log of one attempt: the bytes as they come, an index beside them, and never an error for the stage."""
+"""Writes the log of one attempt: the bytes as they come, index and times beside them, never an error for the stage."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from cicdctl.model.values import Value
 from cicdctl.store.line_index import ENTRY, LineCounter
+from cicdctl.store.log_times import TimesWriter
 from cicdctl.units import format_size
 
 DEFAULT_CAP_BYTES = 1_000_000_000
@@ -50,6 +51,7 @@ class LogWriter:
         self._cap = cap_bytes
         self._hash = hashlib.sha256()
         self._counter = LineCounter()
+        self._times = TimesWriter(path)
         self._opened = time.monotonic()
         self._lost = 0
         self._retry_at = 0.0
@@ -89,6 +91,7 @@ class LogWriter:
             self._recover(0)
         if self._syncer is not None:
             self._syncer.stop()
+        self._times.close()
         for descriptor in (self._log, self._index):
             try:
                 os.fdatasync(descriptor)
@@ -129,6 +132,7 @@ class LogWriter:
         if not chunk:
             return
         self._hash.update(chunk)
+        self._times.note(self._counter.offset)
         first = self._counter.offset == 0
         starts = self._counter.feed(chunk)
         if first:

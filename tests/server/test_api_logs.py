@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from .conftest import operator_file, wait_for
@@ -47,6 +49,10 @@ def test_window_search_and_bytes(server, tmp_path):
     assert whole["lines"][-1] == "\x1b[31mred\x1b[0m  end\x1b[0m"
     assert (whole["total_lines"], whole["is_complete"], whole["open_line"]) == (502, True, True)
     assert (whole["attempt"], whole["attempts"], whole["from_line"]) == (1, 1, 0)
+    assert len(whole["times"]) == 502 and whole["times"] == sorted(whole["times"])
+    shown = server.ask("GET", f"/api/runs/{number}").json["stages"]
+    [started_at] = [one["attempts"][0]["started_at"] for one in shown if one["stage"] == "many"]
+    assert started_at - 1 < whole["opened_at"] <= whole["opened_at"] + whole["times"][-1] < time.time() + 1
     assert server.ask("GET", log).json["lines"] == whole["lines"][:200]
     assert server.ask("GET", f"{log}?from_line=250&lines=3").json["lines"] == ["line 249", "line 250", "line 251"]
     tail = server.ask("GET", f"{log}?from_line=-2&lines=10").json

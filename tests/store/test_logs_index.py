@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+import time
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from cicdctl.errors import StoreError
 from cicdctl.store.line_index import ENTRY, LINES_PER_ENTRY, MAX_LINE_BYTES, LineCounter, split_lines
 from cicdctl.store.log_reader import LogReader
+from cicdctl.store.log_times import LineTimes, read_times, times_path
 from cicdctl.store.log_writer import LogWriter, index_path
 
 # Long lines around the limit, many short ones, no newline at the end, carriage returns and binary.
@@ -121,6 +123,43 @@ def test_index_has_an_offset_and_milliseconds_every_64_lines(tmp_path) -> None:
     entries = list(ENTRY.iter_unpack(index_path(tmp_path / "a.log").read_bytes()))
     assert [offset for offset, _ in entries] == [0, 64 * 11, 128 * 11, 192 * 11]
     assert all(at_ms < 10_000 for _, at_ms in entries)
+
+
+def test_lines_have_the_time_they_began_at(tmp_path) -> None:
+    """A tenth of a second is told apart; a log without times, or with foreign ones, is read all the same."""
+    log, began = tmp_path / "a.log", time.time()
+    with LogWriter(log) as writer:
+        writer.write(b"first\nfirst\nopen")
+        time.sleep(0.25)
+        writer.write(b" closed\nsecond\n")
+        for _ in range(2000):
+            writer.write(b"many\n")
+
+    def times(first: int, count: int) -> LineTimes | None:
+        window = LogReader(log).look(first, count)
+        return read_times(log, window.start, window.lines)
+
+    found = times(0, 4)
+    assert found is not None
+    assert began - 0.01 <= found.opened_at <= time.time()
+    assert found.since_s[0] == found.since_s[1] == found.since_s[2] <= found.since_s[3] - 0.2
+    assert times(3, 1) == LineTimes(found.opened_at, found.since_s[3:])
+    everything, middle, beyond = times(0, 9999), times(1000, 7), times(9999, 5)
+    assert everything is not None and middle is not None and beyond is not None
+    assert list(everything.since_s) == sorted(everything.since_s) and len(everything.since_s) == 2004
+    assert middle.since_s == everything.since_s[1000:1007]
+    assert beyond.since_s == ()
+    # Ten a second at most, however often something is written.
+    assert times_path(log).stat().st_size <= 8 + 12 * (2 + (time.time() - began) * 10)
+    assert times_path(log).stat().st_mode & 0o777 == 0o600
+
+    times_path(log).write_bytes(times_path(log).read_bytes()[:-5])
+    assert times(0, 1) == LineTimes(found.opened_at, found.since_s[:1])
+    for damage in (b"", b"\xff" * 40):
+        times_path(log).write_bytes(damage)
+        assert times(0, 4) is None
+    times_path(log).unlink()
+    assert times(0, 4) is None
 
 
 def test_growing_log_is_followed(tmp_path) -> None:

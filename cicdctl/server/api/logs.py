@@ -21,7 +21,7 @@ from cicdctl.server.live.stream import Stream, event_stream
 from cicdctl.server.route import Route
 from cicdctl.server.site import Site
 from cicdctl.server.stage_names import find_name
-from cicdctl.store import LogReader
+from cicdctl.store import LogReader, read_times
 
 MOST_LINES = 2000
 MOST_MATCHES = 1000
@@ -47,16 +47,19 @@ def log_window(
 ) -> dict[str, Any]:
     """Return `count` lines from `first` on; a negative one counts from the end. `size` is where a stream goes on.
 
-    `open_line`: the last line has no end yet. Raises Refusal 404 for a stage, an attempt or a log that is not there.
+    `open_line`: the last line has no end yet. `times` are seconds after `opened_at`; both None where nobody noted them.
+    Raises Refusal 404 for a stage, an attempt or a log that is not there.
     """
     log = find_log(site, number, stage, attempt)
     shown: list[str] = []
     total = size = 0
     is_open = False
+    times = None
     if log.path is not None and log.path.exists():
         window = LogReader(log.path).look(first, count)
         first, total, size = window.first, window.total, window.size
         shown = [clean_line(line, keep_colors=True).removesuffix("\n") for line in window.lines]
+        times = read_times(log.path, window.start, window.lines)
         is_last = first + len(window.lines) >= total
         is_open = is_last and bool(window.lines) and not window.lines[-1].endswith(b"\n")
     return {
@@ -69,6 +72,8 @@ def log_window(
         "is_complete": log.is_complete,
         "open_line": is_open,
         "lines": shown,
+        "opened_at": times.opened_at if times else None,
+        "times": times.since_s if times else None,
     }
 
 

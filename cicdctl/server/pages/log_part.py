@@ -16,8 +16,10 @@ from cicdctl.reports.text import clean_line
 from cicdctl.runner.stage_logs import StageLog, find_stage_log
 from cicdctl.server.pages.ansi import Piece, pieces
 from cicdctl.server.pages.stages import StageView
-from cicdctl.store import LogReader
+from cicdctl.server.pages.words import stamp
+from cicdctl.store import LogReader, read_times
 from cicdctl.store.line_index import split_lines
+from cicdctl.store.log_times import LineTimes
 
 WINDOW = 200
 TAIL = 20
@@ -27,11 +29,12 @@ _BEFORE_ERROR = 12
 
 
 class LogLine(Value, frozen=True, kw_only=True):
-    """A line with its number, from 1. `is_cut`: there is more of it."""
+    """A line with its number, from 1. `is_cut`: there is more of it. `came`: when, empty where nobody noted it."""
 
     number: int
     pieces: tuple[Piece, ...]
     is_cut: bool = False
+    came: str = ""
 
 
 class LogPart(Value, frozen=True, kw_only=True):
@@ -93,6 +96,7 @@ def read_part(
         first = from_line or (error - _BEFORE_ERROR if error else 0)
         # From 0 on; a negative one counts from the end.
         window = reader.look(max(0, first - 1) if first else -WINDOW, WINDOW)
+        times = read_times(log.path, window.start, window.lines)
     except CicdError as fault:
         return replace(part, missing=f"Its log cannot be read: {fault.message}.")
     return replace(
@@ -100,7 +104,9 @@ def read_part(
         total=window.total,
         size=window.size,
         is_open=bool(window.lines) and not window.lines[-1].endswith(b"\n"),
-        lines=tuple(_line(number, raw) for number, raw in enumerate(window.lines, window.first + 1)),
+        lines=tuple(
+            _line(window.first + 1 + at, raw, _came(times, at) if times else "") for at, raw in enumerate(window.lines)
+        ),
         error=error,
     )
 
@@ -143,6 +149,19 @@ def first_error(path: Path, size: int) -> int:
     return first + min(spans)[0] if spans else 0
 
 
-def _line(number: int, raw: bytes) -> LogLine:
+def _line(number: int, raw: bytes, came: str = "") -> LogLine:
     text = clean_line(raw, keep_colors=True)
-    return LogLine(number=number, pieces=tuple(pieces(text[:_MOST_CHARS])), is_cut=len(text) > _MOST_CHARS)
+    shown = tuple(pieces(text[:_MOST_CHARS]))
+    return LogLine(number=number, pieces=shown, is_cut=len(text) > _MOST_CHARS, came=came)
+
+
+def _came(times: LineTimes, at: int) -> str:
+    since_s = times.since_s[at]
+    return f"{stamp(times.opened_at + since_s)}, after {since(since_s)}"
+
+
+def since(seconds: float) -> str:
+    """Say when a line came, counted from the start of its log, as static/times.js does: `0:02.3`, `1:00:02.3`."""
+    tenths = int(seconds * 10 + 1e-6)
+    hours, minutes, rest = tenths // 36000, tenths // 600 % 60, f"{tenths // 10 % 60:02}.{tenths % 10}"
+    return f"{hours}:{minutes:02}:{rest}" if hours else f"{minutes}:{rest}"

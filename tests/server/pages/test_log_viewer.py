@@ -13,6 +13,7 @@ import pytest
 from playwright.sync_api import expect
 
 from cicdctl.server.pages.ansi import pieces
+from cicdctl.server.pages.log_part import since
 
 from ..conftest import operator_file, wait_for
 
@@ -71,6 +72,7 @@ def test_follows_until_somebody_reads(make_project, serve, visit, tmp_path):
     page = visitor.go("/r/1/s/grow")
     page.evaluate("window.isSame = true")
     follow = page.get_by_role("button", name="Follow")
+    page.get_by_label("Times of the lines").select_option("clock")
     expect(line(page, 101)).to_have_text("199", timeout=PATIENCE_MS)
     (tmp_path / "go1").touch()
     expect(line(page, 201)).to_have_text("299", timeout=PATIENCE_MS)
@@ -93,6 +95,10 @@ def test_follows_until_somebody_reads(make_project, serve, visit, tmp_path):
     expect(line(page, 402)).to_have_text("half done", timeout=PATIENCE_MS)
     expect(page.locator("#log-head .status")).to_have_text("passed", timeout=PATIENCE_MS)
     expect(follow).to_be_hidden()
+    # Lines that came by themselves have their times, too.
+    expect(page.locator(f"{LINES} .at", has_text=re.compile(r"^\d\d:\d\d:\d\d$"))).to_have_count(
+        page.locator(LINES).count(), timeout=PATIENCE_MS
+    )
     assert page.evaluate("window.isSame") is True
 
 
@@ -146,11 +152,11 @@ def test_log_goes_on_after_the_server_was_away(make_project, serve, visit, tmp_p
 
 
 def test_lines_are_pointed_at_folded_and_wrapped(make_project, serve, visit):
-    """A click on a number is a link, with shift a range; a command hides what it printed; long lines can be broken."""
+    """A number is a link, with shift a range; a command hides what it printed; long lines are broken; times are shown."""
     project = make_project(
         """
 [pipelines.build.stages]
-two = ["seq 5", "seq 100 199", "printf 'x%.0s' $(seq 900); echo"]
+two = ["seq 5", "sleep 0.3; seq 100 199", "printf 'x%.0s' $(seq 900); echo"]
 """
     )
     project.cicdctl("run", "build").passes()
@@ -161,7 +167,21 @@ two = ["seq 5", "seq 100 199", "printf 'x%.0s' $(seq 900); echo"]
     page.locator("#L5 .no").click(modifiers=["Shift"])
     assert page.url.endswith("#L3-L5")
     page.reload()
-    expect(page.locator(f"{LINES}.is-marked")).to_have_text(["2", "3", "4"], timeout=PATIENCE_MS)
+    expect(page.locator(f"{LINES}.is-marked .text")).to_have_text(["2", "3", "4"], timeout=PATIENCE_MS)
+
+    times = page.get_by_label("Times of the lines")
+    expect(page.locator(".at")).to_have_count(0)
+    times.select_option("since")
+    expect(page.locator("#L2 .at")).to_have_text(re.compile(r"^\d+:\d\d\.\d$"), timeout=PATIENCE_MS)
+    began, later = (page.locator(f"#L{number} .at").inner_text() for number in (2, 8))
+    assert seconds(later) - seconds(began) >= 0.2
+    page.reload()
+    expect(page.locator("#L2 .at")).to_have_text(began, timeout=PATIENCE_MS)
+    times.select_option("clock")
+    expect(page.locator("#L2 .at")).to_have_text(re.compile(r"^\d\d:\d\d:\d\d$"))
+    assert re.match(r"20\d\d-\d\d-\d\dT[\d:.]+Z, after ", page.locator("#L2 .at").get_attribute("title"))
+    times.select_option("")
+    expect(page.locator(".at")).to_have_count(0)
 
     page.locator("#L7 .fold").click()
     expect(page.locator("#L7 .fold")).to_have_attribute("aria-expanded", "false", timeout=PATIENCE_MS)
@@ -176,6 +196,34 @@ two = ["seq 5", "seq 100 199", "printf 'x%.0s' $(seq 900); echo"]
     page.get_by_role("button", name="Wrap").click()
     expect(page.get_by_role("button", name="Wrap")).to_have_attribute("aria-pressed", "true")
     page.wait_for_function("before => document.querySelector('#L109')?.offsetHeight >= 3 * before", arg=before)
+
+
+def seconds(text: str) -> float:
+    """Read `0:02.3`."""
+    minutes, rest = text.split(":")
+    return int(minutes) * 60 + float(rest)
+
+
+def test_times_without_scripts_are_said_alike(make_project, serve, visit):
+    """They stand at the numbers of the lines; page and script write them in the same way."""
+    project = make_project(unit="echo one")
+    project.cicdctl("run", "build").passes()
+    server = serve(project)
+    link = visit(server, scripts=False).go("/r/1/s/unit").locator("#L2 .no")
+    assert re.fullmatch(r"20\d\d-\d\d-\d\dT[\d:]+Z, after \d+:\d\d\.\d", link.get_attribute("title"))
+    page = visit(server).go("/login")
+    spans = [0.0, 0.1, 0.29, 0.3, 2.3, 59.99, 60.0, 754.4, 3599.9, 3600.0, 90061.2]
+    shown = page.evaluate(
+        """async (spans) => {
+          const { Times } = await import("/static/times.js");
+          const times = new Times(() => {});
+          times.field.value = "since";
+          return spans.map((span) => times.cell(0, span).textContent);
+        }""",
+        spans,
+    )
+    assert shown == [since(span) for span in spans]
+    assert shown[5:8] == ["0:59.9", "1:00.0", "12:34.4"] and shown[-1] == "25:01:01.2"
 
 
 EVIL = "<img src=x onerror=document.title='pwned'>"

@@ -1,14 +1,14 @@
-// A log of any length: only the lines in sight are in the page, fetched in windows; those that come are appended.
+// A log of any length as somebody sees it: only the lines in sight are in the page.
 import { show } from "/static/ansi.js";
+import { LogLines } from "/static/lines.js";
 import { Marks, highlight } from "/static/marks.js";
+import { Times } from "/static/times.js";
 
-const WINDOW = 200;
 const ROW = 20;
-const KEPT = 30; // windows
 const END_PX = 5;
 const MOST_PX = 15e6; // browsers end between 17 and 33 million; above it the scrollbar is scaled
-const LONG = 4000; // the server counts a line of more than 16 KB as several
 const SOON_MS = 25;
+const TIMES_MS = 1000; // lines that come have no times; those are asked for afterwards
 
 function make(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
@@ -21,17 +21,11 @@ export class LogView {
   constructor(root) {
     const facts = root.dataset;
     this.root = root;
-    this.api = facts.api;
     this.stage = facts.stage;
-    this.attempt = Number(facts.attempt);
-    this.total = Number(facts.total);
-    this.end = Number(facts.size); // the byte up to which the lines are known
-    this.isOpen = "open" in facts; // whether the last line goes on
-    this.isKnown = true; // whether that is known
+    this.lines = new LogLines(facts, (isLonger) => { if (isLonger) { this.resize(); this.tell(); } this.paint(); });
+    this.times = new Times(() => this.paint());
     this.isGrowing = "growing" in facts;
     this.isFollowing = this.isGrowing;
-    this.windows = new Map();
-    this.loading = new Map();
     this.folds = [];
     this.hits = [];
     this.hit = -1;
@@ -49,6 +43,7 @@ export class LogView {
   }
 
   close() {
+    clearTimeout(this.timing);
     this.watcher.disconnect();
     removeEventListener("hashchange", this.onHash);
     this.root.remove();
@@ -67,7 +62,7 @@ export class LogView {
     this.wraps.setAttribute("aria-pressed", "false");
     const tools = make("div", { class: "tools" }, this.field, button("Previous", "Previous match (N)", () => this.step(-1)),
       button("Next", "Next match (n)", () => this.step(1)), this.says, make("span", { class: "actions" },
-        button("Start", "First line", () => { this.setFollowing(false); this.goTo(0, 0); }), button("End", "Last line", () => this.toEnd()), this.wraps, this.follows));
+        button("Start", "First line", () => { this.setFollowing(false); this.goTo(0, 0); }), button("End", "Last line", () => this.toEnd()), this.times.field, this.wraps, this.follows));
     this.layer = make("div", { class: "layer" });
     this.rows = make("div", { class: "rows" }, this.layer);
     this.view = make("div", { class: "view", tabindex: "0", role: "region", "aria-label": `Log of ${this.stage}` }, this.rows);
@@ -86,6 +81,7 @@ export class LogView {
 
   // Where what is
 
+  get total() { return this.lines.total; }
   get count() { return this.total - this.folds.reduce((sum, fold) => sum + fold.to - fold.from, 0); }
   get full() { return this.count * ROW + (this.isWrapping ? Math.max(0, this.view.clientHeight - ROW) : 0); }
   get most() { return Math.max(0, this.full - this.view.clientHeight); }
@@ -185,25 +181,29 @@ export class LogView {
   draw() {
     const first = Math.floor(this.top / ROW);
     const rows = [];
-    this.missing = new Set();
+    [this.missing, this.untimed] = [[], []];
     for (let row = first; row < Math.min(this.count, first + Math.ceil(this.view.clientHeight / ROW) + 1); row++) rows.push(this.row(this.lineAt(row)));
     this.layer.replaceChildren(...rows);
     const over = this.isWrapping && this.isFollowing ? Math.max(0, this.layer.scrollHeight - this.view.clientHeight) : 0;
     this.layer.style.transform = `translateY(${this.isWrapping ? -over : first * ROW - this.top}px)`;
-    if (this.missing.size) { clearTimeout(this.asking); this.asking = setTimeout(() => { for (const index of this.missing) this.load(index); }, SOON_MS); }
+    if (this.missing.length) { clearTimeout(this.asking); this.asking = setTimeout(() => this.lines.load(...this.missing), SOON_MS); }
+    if (this.untimed.length) this.timing ??= setTimeout(() => { this.timing = null; this.lines.load(...this.untimed); }, TIMES_MS);
     this.light();
   }
 
   row(line) {
-    const index = Math.floor(line / WINDOW);
-    const known = this.windows.get(index);
-    const text = known?.[line % WINDOW];
-    if (text === undefined) this.missing.add(index);
+    const text = this.lines.text(line);
+    if (text === undefined) this.missing.push(line);
     const number = line + 1;
     const shown = make("span", { class: "text" });
     show(text ?? "…", shown);
     const one = make("div", { class: "line", id: `L${number}` }, make("a", { class: "no", href: `#L${number}`, "data-no": number, "aria-label": `line ${number}` }));
-    if (text?.startsWith("$ ")) {
+    if (this.times.areShown) {
+      const seconds = this.lines.time(line);
+      if (text !== undefined && seconds === undefined && !this.lines.hasNoTimes(line)) this.untimed.push(line);
+      one.append(this.times.cell(this.lines.openedAt, seconds));
+    }
+    if (this.lines.isCommand(line)) {
       const isFolded = this.folds.some((fold) => fold.from === number);
       one.classList.add("is-command");
       one.append(make("button", { class: "fold", type: "button", "aria-expanded": String(!isFolded), "aria-label": "What this command printed" }, isFolded ? "▸" : "▾"));
@@ -221,96 +221,24 @@ export class LogView {
     highlight(this.layer.querySelectorAll(".text"), this.query);
   }
 
-  // Fetching
-
-  async get(query) {
-    const answer = await fetch(`${this.api}?${this.attempt ? `attempt=${this.attempt}&` : ""}${query}`, { cache: "no-store" });
-    return answer.ok ? answer.json() : null;
-  }
-
-  load(index) {
-    if (!this.loading.has(index)) this.loading.set(index, this.fetchWindow(index).finally(() => this.loading.delete(index)));
-    return this.loading.get(index);
-  }
-
-  async fetchWindow(index) {
-    const { attempt, end } = this;
-    const body = await this.get(`from_line=${index * WINDOW}&lines=${WINDOW}`).catch(() => null);
-    if (!body || attempt !== this.attempt) return;
-    this.windows.delete(index);
-    this.windows.set(index, body.lines);
-    for (const old of this.windows.keys()) if (this.windows.size > KEPT) this.windows.delete(old); else break;
-    // The log went on while this was on its way: it is asked for again.
-    if (body.size < this.end && this.end > end && body.lines.length < WINDOW) { this.windows.delete(index); this.paint(); return; }
-    if (body.size >= this.end) {
-      const isLast = body.from_line + body.lines.length >= body.total_lines;
-      this.isKnown = isLast || (this.isKnown && body.size === this.end);
-      if (isLast) this.isOpen = body.open_line;
-      this.end = body.size;
-      this.setTotal(body.total_lines);
-    }
-    this.paint();
-  }
-
-  setTotal(total) {
-    if (total === this.total) return;
-    this.total = total;
-    this.resize();
-    this.tell();
-  }
-
   // News
 
-  feed({ attempt, offset, end, text }) {
-    if (attempt !== this.attempt) {
-      if (attempt < this.attempt) return;
-      Object.assign(this, { attempt, total: 0, end: 0, isOpen: false, isKnown: true, isGrowing: true, folds: [], hits: [], hit: -1 });
+  feed(news) {
+    if (news.attempt < this.lines.attempt) return;
+    if (news.attempt > this.lines.attempt) {
+      Object.assign(this, { isGrowing: true, folds: [], hits: [], hit: -1 });
       this.root.dataset.error = "0";
-      this.windows.clear();
+      this.lines.restart(news.attempt);
       this.setFollowing(true);
     }
-    if (end <= this.end) return;
-    const isNext = this.isKnown && offset === this.end;
-    this.end = end;
-    if (!isNext || !this.append(text.split("\n"))) { this.isKnown = false; this.resync(); }
-  }
-
-  append(lines) {
-    const last = lines.length - 1;
-    let total = this.total;
-    for (const [at, line] of lines.entries()) {
-      if (at === last && line === "") break;
-      const goesOn = at === 0 && this.isOpen;
-      if (!goesOn) total += 1;
-      const window = this.windows.get(Math.floor((total - 1) / WINDOW));
-      const place = (total - 1) % WINDOW;
-      const whole = (goesOn ? (window?.[place] ?? "") : "") + line;
-      if (whole.length > LONG || (goesOn && !window)) return false;
-      if (window) window[place] = whole;
-      else if (place === 0) this.windows.set(Math.floor((total - 1) / WINDOW), [whole]);
-    }
-    this.isOpen = lines[last] !== "";
-    this.setTotal(total);
-    this.paint();
-    return true;
-  }
-
-  // Asks the server for the end as it is now, and not more often than it can be looked at.
-  resync() {
-    if (this.syncing) return;
-    this.syncing = setTimeout(async () => {
-      this.syncing = 0;
-      const index = Math.floor(Math.max(0, this.total - 1) / WINDOW);
-      await this.loading.get(index);
-      await this.load(index);
-    }, 100);
+    this.lines.feed(news);
   }
 
   // No more will come.
   finish() {
     this.isGrowing = this.isFollowing = false;
     this.tell();
-    this.resync();
+    this.lines.resync();
   }
 
   // Searching
@@ -321,7 +249,7 @@ export class LogView {
     this.hits = [];
     this.hit = -1;
     this.isWhole = true;
-    const body = query ? await this.get(`q=${encodeURIComponent(query)}`).catch(() => null) : null;
+    const body = query ? await this.lines.find(query) : null;
     if (query !== this.query) return;
     if (body) {
       this.hits = body.matches;
@@ -367,20 +295,9 @@ export class LogView {
     const before = this.folds.length;
     this.folds = this.folds.filter((fold) => fold.from !== line);
     if (this.folds.length === before) {
-      const to = await this.nextCommand(line);
+      const to = await this.lines.nextCommand(line);
       if (to > line) this.folds = [...this.folds, { from: line, to }].sort((one, other) => one.from - other.from);
     }
     this.resize();
-  }
-
-  async nextCommand(line) {
-    const body = await this.get(`q=${encodeURIComponent("$ ")}`).catch(() => null);
-    for (const match of body?.matches ?? []) {
-      if (match < line) continue;
-      const index = Math.floor(match / WINDOW);
-      if (!this.windows.has(index)) await this.load(index);
-      if (this.windows.get(index)?.[match % WINDOW]?.startsWith("$ ")) return match;
-    }
-    return this.total;
   }
 }
