@@ -12,7 +12,7 @@ from urllib.parse import urlencode, urlsplit
 
 import msgspec
 
-from cicdctl.errors import CicdError, StoreError, UsageError
+from cicdctl.errors import CicdError, ConfigError, GitError, Paused, StoreError, UsageError
 from cicdctl.model import Value
 
 TIMEOUT_S = 30.0
@@ -197,7 +197,14 @@ class Client:
 def _error_of(status: int, code: str, message: str, hint: str) -> CicdError:
     if status == 401:
         return UsageError(message, hint=f"{TOKEN_VARIABLE}=… names a token; cicdctl token create NAME makes one there")
-    if status == 403 or code in ("usage", "body", "method"):
+    if code == "configuration":
+        return ConfigError((message,), hint=hint)
+    if code == "git":
+        return GitError(message, hint=hint)
+    if code == "paused":
+        return Paused(message, hint=hint)
+    # What cannot be done with a run as it is now, 409, is a wrong command here as well.
+    if status in (403, 409) or code in ("usage", "body", "method", "no_such_stage", "no_such_pipeline"):
         return UsageError(message, hint=hint)
     return StoreError(message, hint=hint)
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from cicdctl.errors import StoreError
+from cicdctl.errors import Paused, StoreError
 from cicdctl.model import Pipeline, Plan, PlannedStage, Run, RunState, RunSummary, Stage
 from cicdctl.orchestrator.pausing import words_since
 from cicdctl.project import Project
@@ -20,9 +20,11 @@ from cicdctl.reports.document import run_document, run_fields
 from cicdctl.reports.ending import exit_status
 from cicdctl.reports.output import print_document, print_lines, say_aside
 from cicdctl.reports.text import quoted
-from cicdctl.runner.selection import run_number
+from cicdctl.runner.selection import find_run, run_number
+from cicdctl.units import count
 
 POLL_S = 0.25
+ASK_S = 1.0  # how often it is asked whether what is waited for is paused
 PATIENCE_S = 120.0  # with a server that does not answer, while a run goes on there
 _WAITING = (RunState.QUEUED, RunState.BLOCKED)
 
@@ -37,7 +39,8 @@ def start_there(project: Project, pipeline: str, revision: str, params: Mapping[
 
 def rerun_there(project: Project, text: str, *, failed: bool) -> Run:
     """Have a run made again on the server."""
-    told = _act(project, text, "rerun", {"failed": failed})
+    number = find_run(project, text).run.number  # without a number the latest
+    told = _act(project, str(number), "rerun", {"failed": failed})
     return read_run(told["run"])
 
 
@@ -47,7 +50,8 @@ def print_started_there(run: Run, *, json: bool) -> int:
         print_document("queued", {"run": run_fields(run)})
     else:
         print_lines([f"#{run.number}"])
-        say_aside(f"{run.pipeline} is queued; cicdctl show {run.number} tells how it goes")
+        waits = "waits for an approval" if run.state is RunState.BLOCKED else "is queued"
+        say_aside(f"{run.pipeline} {waits}; cicdctl show {run.number} tells how it goes")
     return 0
 
 
@@ -81,10 +85,12 @@ def print_triggered_there(
     run = start_there(project, pipeline, revision, params)
     if wait == "none":
         return print_started_there(run, json=json)
-    summary = _wait_for_start(project, run.number)
-    while wait == "end" and summary.run.verdict is None:
+    ask_at = 0.0
+    while not _is_over(summary := _load(project, run.number), wait):
+        if time.monotonic() >= ask_at:
+            ask_at = time.monotonic() + ASK_S
+            _refuse_paused(project, summary.run)
         time.sleep(POLL_S)
-        summary = _load(project, run.number)
     if json:
         print_document("run", run_document(summary))
     else:
@@ -92,10 +98,30 @@ def print_triggered_there(
     return exit_status(summary) if summary.run.verdict is not None else 0
 
 
+def _is_over(summary: RunSummary, wait: str) -> bool:
+    return summary.run.verdict is not None or (wait == "start" and summary.run.state not in _WAITING)
+
+
+def _refuse_paused(project: Project, run: Run) -> None:
+    """Raise Paused for a run that nobody will start before somebody says so."""
+    if run.state is RunState.BLOCKED:
+        raise Paused(f"run #{run.number} waits for an approval", hint=f"cicdctl approve {run.number} lets it start")
+    if run.state is not RunState.QUEUED:
+        return
+    since = paused_there(project)
+    name = next((one for one in ("", run.pipeline) if one in since), None)
+    if name is not None:
+        hint = f"cicdctl resume{f' {name}' if name else ''} lets it go on"
+        raise Paused(f"run #{run.number} waits: {_what(name)} is paused{since[name]}", hint=hint)
+
+
 def cancel_there(project: Project, text: str, reason: str, *, wait: bool) -> int:
     """Have a run ended. Returns exit status 0. Raises UsageError when it has ended already."""
-    _act(project, text, "cancel", {"reason": reason})
-    number = run_number(text)
+    asked = read_run(_act(project, text, "cancel", {"reason": reason})["run"])
+    number = asked.number
+    if asked.verdict is not None and asked.started_at is None:
+        print_lines([f"#{number} cancelled before it started"])
+        return 0
     end = time.monotonic() + (60.0 if wait else 0.0)
     while (summary := _load(project, number)).run.verdict is None and time.monotonic() < end:
         time.sleep(POLL_S)
@@ -106,8 +132,8 @@ def cancel_there(project: Project, text: str, reason: str, *, wait: bool) -> int
 
 def approve_there(project: Project, text: str) -> int:
     """Let a run start that waits for an approval. Returns exit status 0."""
-    _act(project, text, "approve", {})
-    print_lines([f"#{run_number(text)} is approved"])
+    run = read_run(_act(project, text, "approve", {})["run"])
+    print_lines([f"#{run.number} {run.pipeline} approved"])
     return 0
 
 
@@ -116,16 +142,19 @@ def resume_there(project: Project, which: str) -> int:
     if which.removeprefix("#").isdigit():
         again = read_run(_act(project, which, "resume", {})["run"])
         print_lines([f"#{again.number}"])
+        say_aside(f"{again.pipeline} goes on as #{again.number}, with what passed in #{run_number(which)}")
         return 0
-    _client(project).post("/api/unpause", {"pipeline": which} if which else {})
-    print_lines([f"{_what(which)} goes on"])
+    told = _client(project).post("/api/unpause", {"pipeline": which} if which else {})
+    started = f"goes on: {count(len(told.get('started', ())), 'run')} started"
+    print_lines([f"{_what(which)} {started if told['changed'] else 'is not paused'}"])
     return 0
 
 
 def pause_there(project: Project, pipeline: str) -> int:
     """Let nothing start any more. Returns exit status 0."""
-    _client(project).post("/api/pause", {"pipeline": pipeline} if pipeline else {})
-    print_lines([f"{_what(pipeline)} is paused"])
+    told = _client(project).post("/api/pause", {"pipeline": pipeline} if pipeline else {})
+    waiting = count(_client(project).get("/api/queue")["waiting_total"], "run")
+    print_lines([f"{_what(pipeline)} is paused{'' if told['changed'] else ' already'}: {waiting} waiting"])
     return 0
 
 
@@ -189,4 +218,3 @@ def _plan_of(run: Run) -> Plan:
     """Return as much of a plan as reports look at: which stages there are."""
     stages = tuple(PlannedStage(id=name, stage=Stage(name=name)) for name in run.stage_names)
     return Plan(pipeline=Pipeline(name=run.pipeline, stages=()), stages=stages)
-

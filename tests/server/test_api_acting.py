@@ -122,7 +122,9 @@ def test_paused_pipeline_starts_nothing(server, act):
     assert (queue["waiting"][0]["why"], queue["waiting"][0]["text"]) == ("paused", 'pipeline "build" is paused')
     assert [one["name"] for one in server.ask("GET", "/api/pipelines").json["pipelines"] if one["paused"]] == ["build"]
     assert act("/api/drain").json == {"started": []}
-    assert act("/api/unpause", {"pipeline": "build"}).json == {"pipeline": "build", "paused": False, "changed": True}
+    told = act("/api/unpause", {"pipeline": "build"}).json
+    assert told.pop("started") in ([number], [])  # none where the orchestrator was faster
+    assert told == {"pipeline": "build", "paused": False, "changed": True}
     assert server.wait_for_run(number)["run"]["verdict"] == "passed"
 
     assert act("/api/pause").json["pipeline"] == ""

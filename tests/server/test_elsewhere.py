@@ -20,6 +20,10 @@ unit = "echo one; echo two; test ! -e bad || { echo 'it is bad'; exit 3; }"
 wait = "for i in 1 2 3 4 5 6; do echo line $i; sleep 0.3; done"
 [pipelines.endless.stages]
 wait = "echo line 1; echo line 2; sleep 300"
+[pipelines.ship]
+approval = true
+[pipelines.ship.stages]
+ship = "true"
 [pipelines.cells.stages.unit]
 matrix = { path = ["./a//b", "c"] }
 run = "echo $CICD_MATRIX_PATH"
@@ -151,6 +155,50 @@ def test_cancel_and_rerun(elsewhere):
     number = elsewhere.cicdctl("run", "slow", "--detach").strip().removeprefix("#")
     assert f"#{number} cancelled" in elsewhere.cicdctl("cancel", number)
     assert "passed" in elsewhere.cicdctl("rerun", number)
+    assert "passed" in elsewhere.cicdctl("rerun")
+
+
+def test_refusals_and_notices_are_those_on_the_spot(elsewhere):
+    """What cannot be done is refused with the same words and exit status; so is told what was done."""
+    project = elsewhere.server.project
+    elsewhere.cicdctl("run", "build")
+    going = elsewhere.cicdctl("trigger", "endless", "--wait", "start").split()[0].removeprefix("#")
+
+    def both(*argv: str) -> tuple[int, str, str]:
+        """Do the same here and there, and return what is said."""
+        here = project.cicdctl(*argv)
+        process = elsewhere.start(*argv)
+        out, error = process.communicate(timeout=60)
+        found = [(here.status, here.stdout, here.stderr), (process.returncode, out, error)]
+        first, second = ((status, *(re.sub(r"(#|show |approve )\d+", r"\1N", text) for text in said)) for status, *said in found)
+        assert first == second, argv
+        return second
+
+    for argv, status in (
+        (("cancel", "1"), 2),
+        (("resume", "1"), 2),
+        (("approve", "1"), 2),
+        (("rerun", going), 2),
+        (("logs", "1", "untit"), 2),
+        (("logs", "1", "unit", "--attempt", "7"), 2),
+        (("trigger", "build", "-p", "level=1"), 2),
+        (("trigger", "ship"), 0),
+        (("trigger", "ship", "--wait", "start"), 6),
+        (("pause",), 0),
+        (("trigger", "build", "--wait", "end"), 6),
+    ):
+        if argv == ("pause",):
+            assert elsewhere.cicdctl("pause") == "the queue is paused: 4 runs waiting\n"
+        assert both(*argv)[0] == status, argv
+    approved = [project.cicdctl("approve", "3").passes().stdout, elsewhere.cicdctl("approve", "4")]
+    assert approved == ["#3 ship approved\n", "#4 ship approved\n"]
+    cancelled = [project.cicdctl("cancel", "5").passes().stdout, elsewhere.cicdctl("cancel", "6")]
+    assert cancelled == ["#5 cancelled before it started\n", "#6 cancelled before it started\n"]
+    elsewhere.cicdctl("cancel", going)
+    assert elsewhere.cicdctl("resume").startswith("the queue goes on: ")
+    assert both("resume")[:2] == (0, "the queue is not paused\n")
+    for number in (3, 4, 7, 8):
+        elsewhere.server.wait_for_run(number)
 
 
 def test_errors_say_what_to_do(elsewhere, tmp_path):

@@ -74,8 +74,9 @@ def pause(request: Request, body: PipelineBody) -> Response:
 
 def unpause(request: Request, body: PipelineBody) -> Response:
     """Let go on what is paused."""
-    changed = acts.unpause(request.state.site, body.pipeline)
-    return answer({"pipeline": body.pipeline, "paused": False, "changed": changed}, status=202)
+    done = acts.unpause(request.state.site, body.pipeline)
+    told = {"pipeline": body.pipeline, "paused": False, "changed": done.changed, "started": list(done.started)}
+    return answer(told, status=202)
 
 
 def drain(request: Request, body: Nothing) -> Response:

@@ -27,10 +27,17 @@ def cancel(site: Site, who: Who, number: int, reason: str = "") -> RunSummary:
     """Ask for the end of a run; return it as it is then. Raises Refusal 409 when it has ended."""
     summary = find_run(site, number)
     if summary.run.verdict is not None:
-        raise Refusal(409, "ended", f"run #{number} has ended already: {summary.run.verdict}")
+        raise _has_ended(number)
     with site.open() as project:
-        cancel_run(project, number, reason or f"cancelled by {who.name}", wait=False)
+        try:
+            cancel_run(project, number, reason or f"cancelled by {who.name}", wait=False)
+        except UsageError as error:  # it ended meanwhile
+            raise _has_ended(number) from error
     return find_run(site, number)
+
+
+def _has_ended(number: int) -> Refusal:
+    return Refusal(409, "ended", f"run #{number} has ended already", hint=f"cicdctl show {number}")
 
 
 def rerun(site: Site, who: Who, number: int, *, failed: bool = False, no_cache: bool = False) -> Run:
@@ -38,7 +45,8 @@ def rerun(site: Site, who: Who, number: int, *, failed: bool = False, no_cache: 
     run = find_run(site, number).run
     who.require(f"trigger:{run.pipeline}")
     if run.verdict is None:
-        raise Refusal(409, "goes_on", f"run #{number} has not ended yet")
+        hint = f"cicdctl cancel {number} ends it"
+        raise Refusal(409, "goes_on", f"run #{number} has not ended yet", hint=hint)
     with site.open() as project:
         request = request_again(project, run, failed=failed, no_cache=no_cache, jobs=0)
         return queue_run(project, replace(request, trigger=TriggerKind.API))
@@ -62,7 +70,8 @@ def approve(site: Site, who: Who, number: int) -> RunSummary:
         approved = project.state.queue.approve(number, who.name)
     if approved is None:
         state = run.verdict or run.state
-        raise Refusal(409, "not_blocked", f"run #{number} waits for no approval: it is {state}")
+        text = f"run #{number} waits for no approval: it is {state}"
+        raise Refusal(409, "not_blocked", text, hint=f"cicdctl show {number}")
     return find_run(site, number)
 
 
@@ -138,13 +147,20 @@ def pause(site: Site, pipeline: str = "") -> bool:
         return project.state.queue.pause(pipeline)
 
 
-def unpause(site: Site, pipeline: str = "") -> bool:
-    """Let one pipeline, or (empty) the queue and all pipelines, go on; False when nothing was paused."""
+class Unpaused(Value, frozen=True, kw_only=True):
+    """What came of it: whether anything was paused, and the runs that a runner was started for."""
+
+    changed: bool
+    started: tuple[int, ...]
+
+
+def unpause(site: Site, pipeline: str = "") -> Unpaused:
+    """Let one pipeline, or (empty) the queue and all pipelines, go on."""
     with site.open() as project:
         names = [pipeline] if pipeline else sorted(project.state.queue.paused())
         went_on = [let_go_on(project, name) for name in names]
-        drain(project)
-    return any(went_on)
+        started = drain(project)
+    return Unpaused(changed=any(went_on), started=tuple(one.run for one in started))
 
 
 def drain_now(site: Site) -> list[int]:
