@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import accumulate
 from pathlib import Path
 
 from cicdctl.errors import StoreError
@@ -72,12 +73,15 @@ class LogReader:
         with self._open() as log:
             return b"".join(log.lines(max(0, from_line), max(0, count))[1])
 
-    def look(self, from_line: int, count: int) -> Window:
-        """Return a window, and how long the log is, at one moment; a negative `from_line` counts from the end."""
+    def look(self, from_line: int, count: int, *, most_bytes: int | None = None) -> Window:
+        """Return a window, and how long the log is, at one moment; a negative `from_line` counts from the end.
+
+        Of lines that have more than `most_bytes` together the first ones are returned.
+        """
         with self._open() as log:
             total = log.count()
             first = max(0, total + from_line) if from_line < 0 else from_line
-            start, lines = log.lines(first, max(0, count))
+            start, lines = log.lines(first, max(0, count), most_bytes)
             return Window(first, tuple(lines), total, log.size, start)
 
     def tail(self, lines: int) -> list[bytes]:
@@ -138,17 +142,20 @@ class _OpenLog:
             counter.feed(chunk)
         return counter.lines + counter.open_line
 
-    def lines(self, first: int, count: int) -> tuple[int, list[bytes]]:
+    def lines(self, first: int, count: int, most_bytes: int | None = None) -> tuple[int, list[bytes]]:
         """Return the offset of line `first`, and the lines."""
         line, offset = self._start_before(first)
         wanted = first - line + count
+        end = self.size if most_bytes is None else min(self.size, offset + _MAX_ENTRY_BYTES + most_bytes)
         length = _FIRST_READ_BYTES
         while True:
-            data = os.pread(self.descriptor, min(length, self.size - offset), offset)
+            data = os.pread(self.descriptor, min(length, end - offset), offset)
             found = split_lines(data)
             # The last one may go on behind what was read.
             if len(found) > wanted or offset + len(data) >= self.size or len(data) < length:
-                return offset + sum(map(len, found[: first - line])), found[first - line : wanted]
+                whole = found[:-1] if offset + len(data) == end < self.size else found
+                start = offset + sum(map(len, found[: first - line]))
+                return start, _within(whole[first - line : wanted], most_bytes)
             length *= 2
 
     def search(self, needle: bytes, limit: int, until: float | None) -> Found:
@@ -238,6 +245,14 @@ class _OpenLog:
             return None
         offset = int(ENTRY.unpack(data)[0])
         return offset if number * LINES_PER_ENTRY <= offset <= number * _MAX_ENTRY_BYTES else None
+
+
+def _within(lines: list[bytes], most_bytes: int | None) -> list[bytes]:
+    """Return the first lines that have at most so many bytes together."""
+    if most_bytes is None:
+        return lines
+    sizes = accumulate(len(line) for line in lines)
+    return lines[: sum(size <= most_bytes for size in sizes)]
 
 
 def _open_index(path: Path) -> int | None:

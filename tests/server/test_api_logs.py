@@ -159,3 +159,20 @@ def test_log_grows_byte_by_byte_while_it_is_followed(server, tmp_path):
     with server.stream(f"{log}/stream") as events:
         assert "".join(event.data.get("text", "") for event in events).encode() == whole
     server.wait_for_run(number)
+
+
+def test_window_of_long_lines_has_a_limit(make_project, serve):
+    """2,000 lines of 16 KB would be 32 MB, again and again, for each who asks; what is left out is asked for next."""
+    project = make_project(unit="sh long.sh")
+    project.write("long.sh", "for i in $(seq 0 399); do printf '%s%015999d\\n' $((i % 10)) 0; done\n")
+    project.commit("long lines")
+    server = serve(project)
+    server.wait_for_run(server.run())
+    whole: list[str] = []
+    while len(whole) < 401:
+        answer = server.ask("GET", f"/api/runs/1/stages/unit/log?lines=2000&from_line={len(whole)}")
+        assert len(answer.body) < 4.5 * 2**20
+        assert 0 < len(answer.json["lines"]) < 300 and answer.json["total_lines"] == 401
+        whole += answer.json["lines"]
+    assert whole[1:] == [f"{number % 10}{'0' * 15999}" for number in range(400)]
+    assert len(server.ask("GET", "/api/runs/1/stages/unit/log?lines=100&from_line=-70").json["lines"]) == 70

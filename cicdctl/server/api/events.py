@@ -9,9 +9,10 @@ from cicdctl.server.answers import Refusal
 from cicdctl.server.api.logs import find_log
 from cicdctl.server.api.query import number_of, read_query
 from cicdctl.server.api.runs import find_run
+from cicdctl.server.guard.admission import while_admitted
 from cicdctl.server.live.follow import finder, last_seen, offset_after, tell_events, tell_events_and_log
 from cicdctl.server.live.stream import Stream, event_stream
-from cicdctl.server.route import Route
+from cicdctl.server.route import READ, Route
 from cicdctl.server.site import Site
 
 
@@ -36,13 +37,14 @@ async def stream_events(request: Request) -> Stream:
     # An id that is to come yet is none of this history: it was restored meanwhile.
     position = min(newest, (newest if run is None else 0) if after is None else after)
     if run is None or stage is None:
-        return event_stream(tell_events(site.feed, run, position))
+        return event_stream(while_admitted(request, READ, tell_events(site.feed, run, position)))
     log = await run_in_threadpool(find_log, site, run, stage)
     found_at = await site.feed.newest()
     if after is not None:
         offset = await run_in_threadpool(offset_after, site.project, run, stage, position, offset)
     find = finder(lambda: site.project, run, stage)
-    return event_stream(tell_events_and_log(site.feed, find, run, position, log, offset, found_at=found_at))
+    parts = tell_events_and_log(site.feed, find, run, position, log, offset, found_at=found_at)
+    return event_stream(while_admitted(request, READ, parts))
 
 
 ROUTES = (Route("GET", "/api/events", stream_events),)

@@ -16,14 +16,17 @@ from cicdctl.server.answers import Refusal, answer
 from cicdctl.server.api.query import MOST_NUMBER, number_of, read_query
 from cicdctl.server.api.runs import find_run
 from cicdctl.server.download import Download
+from cicdctl.server.guard.admission import while_admitted
 from cicdctl.server.live.follow import finder, last_seen, tell_log
 from cicdctl.server.live.stream import Stream, event_stream
-from cicdctl.server.route import Route
+from cicdctl.server.route import READ, Route
 from cicdctl.server.site import Site
 from cicdctl.server.stage_names import find_name
 from cicdctl.store import LogReader, read_times
 
 MOST_LINES = 2000
+# A line may have 16 KB: many of them would fill the memory, most of all for many who ask at once.
+MOST_LINE_BYTES = 4 * 2**20
 MOST_MATCHES = 1000
 SEARCH_S = 1.0
 MOST_NEEDLE = 1000
@@ -47,6 +50,7 @@ def log_window(
 ) -> dict[str, Any]:
     """Return `count` lines from `first` on; a negative one counts from the end. `size` is where a stream goes on.
 
+    There are fewer where they are so long that they have more than 4 MB.
     `open_line`: the last line has no end yet. `times` are seconds after `opened_at`; both None where nobody noted them.
     Raises Refusal 404 for a stage, an attempt or a log that is not there.
     """
@@ -56,7 +60,7 @@ def log_window(
     is_open = False
     times = None
     if log.path is not None and log.path.exists():
-        window = LogReader(log.path).look(first, count)
+        window = LogReader(log.path).look(first, count, most_bytes=MOST_LINE_BYTES)
         first, total, size = window.first, window.total, window.size
         shown = [clean_line(line, keep_colors=True).removesuffix("\n") for line in window.lines]
         times = read_times(log.path, window.start, window.lines)
@@ -126,7 +130,8 @@ async def stream_log(request: Request) -> Stream:
     log = await run_in_threadpool(find_log, site, number, stage, attempt)
     assert offset is not None
     find = finder(lambda: site.project, number, stage)
-    return event_stream(tell_log(site.feed, find, number, log, offset if seen is None else seen[0]))
+    parts = tell_log(site.feed, find, number, log, offset if seen is None else seen[0])
+    return event_stream(while_admitted(request, READ, parts))
 
 
 _LOG = "/api/runs/{number:int}/stages/{stage:path}/log"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
 from cicdctl.model import Value
 from cicdctl.server.answers import Refusal
+from cicdctl.server.guard.hosts import host_name
 from cicdctl.server.route import ADMIN, LOCAL, READ
 from cicdctl.server.site import Site
 
@@ -48,6 +50,18 @@ class Who(Value, frozen=True, kw_only=True):
         raise Refusal(403, "scope", f'this token does not grant "{scope}"', hint="cicdctl token list shows what it may")
 
 
+def cookie_name(request: Request, site: Site) -> str:
+    """Return the name of the cookie that holds a session, by how people come to us: one of them only is believed.
+
+    Over https others may set the plain one for us, from a host beside ours or over http: with a session of their own
+    whoever looks would act in their name.
+    """
+    url = urlsplit(site.project.settings.server.url or "")
+    given = host_name(request.headers.get("host", ""))
+    is_secure = request.url.scheme == "https" or (url.scheme == "https" and given == host_name(url.netloc))
+    return SECURE_COOKIE if is_secure else LOOPBACK_COOKIE
+
+
 def identify(request: Request, site: Site) -> Who:
     """Return who asks. Raises Refusal for a token that is not valid (any more); a stale session is nobody."""
     given = request.headers.getlist("authorization")
@@ -57,7 +71,7 @@ def identify(request: Request, site: Site) -> Who:
         if found is None:
             raise Refusal(401, "bad_token", "this token is not valid", headers=_CHALLENGE)
         return Who(name=found.name, token=found.id, scopes=frozenset(found.scopes), is_bearer=True)
-    session = request.cookies.get(SECURE_COOKIE) or request.cookies.get(LOOPBACK_COOKIE)
+    session = request.cookies.get(cookie_name(request, site))
     found = site.tokens.of_session(session) if session else None
     if found is None:
         return Who.nobody()

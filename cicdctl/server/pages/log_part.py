@@ -18,13 +18,13 @@ from cicdctl.server.pages.ansi import Piece, pieces
 from cicdctl.server.pages.stages import StageView
 from cicdctl.server.pages.words import stamp
 from cicdctl.store import LogReader, read_times
-from cicdctl.store.line_index import split_lines
 from cicdctl.store.log_times import LineTimes
 
 WINDOW = 200
 TAIL = 20
 _MOST_CHARS = 2000  # of a line without scripts; a hostile log must not become a page of megabytes
 _LOOKED_THROUGH = 4000
+_MOST_BYTES = 4 * 2**20
 _BEFORE_ERROR = 12
 
 
@@ -143,10 +143,10 @@ def first_error(path: Path, size: int) -> int:
     Lines count from 1.
     """
     reader = LogReader(path)
-    first = max(0, reader.count() - _LOOKED_THROUGH)
-    lines = [clean_line(raw)[:_MOST_CHARS] for raw in split_lines(reader.window(first, _LOOKED_THROUGH))]
+    window = reader.look(-_LOOKED_THROUGH, _LOOKED_THROUGH, most_bytes=_MOST_BYTES)
+    lines = [clean_line(raw)[:_MOST_CHARS] for raw in window.lines]
     spans = [one.log_span for one in find_diagnostics(lines).diagnostics if one.log_span is not None]
-    return first + min(spans)[0] if spans else 0
+    return window.first + min(spans)[0] if spans else 0
 
 
 def _line(number: int, raw: bytes, came: str = "") -> LogLine:

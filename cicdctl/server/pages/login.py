@@ -9,14 +9,16 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from cicdctl.server.answers import Refusal
 from cicdctl.server.api.body import read_bytes
 from cicdctl.server.guard.origin import check_origin
-from cicdctl.server.guard.who import LOOPBACK_COOKIE, SECURE_COOKIE, Who
+from cicdctl.server.guard.who import LOOPBACK_COOKIE, SECURE_COOKIE, Who, cookie_name
 from cicdctl.server.pages.render import render
 from cicdctl.server.route import PUBLIC, Route
 from cicdctl.store.tokens import SESSION_S
 
 _MOST_BYTES = 4096
+_MOST_FIELDS = 5
 
 
 def show_login(request: Request) -> Response:
@@ -28,7 +30,11 @@ def show_login(request: Request) -> Response:
 async def log_in(request: Request) -> Response:
     """Take a token and begin a session."""
     check_origin(request, Who.nobody())
-    fields = parse_qs((await read_bytes(request, _MOST_BYTES)).decode("utf-8", "replace"), max_num_fields=5)
+    text = (await read_bytes(request, _MOST_BYTES)).decode("utf-8", "replace")
+    try:
+        fields = parse_qs(text, max_num_fields=_MOST_FIELDS)
+    except ValueError as error:
+        raise Refusal(400, "body", "the form has too many fields") from error
     return await run_in_threadpool(_begin, request, fields)
 
 
@@ -41,12 +47,12 @@ def _begin(request: Request, fields: dict[str, list[str]]) -> Response:
             request, "login.html", title="Log in", light="warn", status=401, next=back, error="This token is not valid."
         )
     response = RedirectResponse(back, 303)
-    is_secure = request.url.scheme == "https"
+    name = cookie_name(request, request.state.site)
     response.set_cookie(
-        SECURE_COOKIE if is_secure else LOOPBACK_COOKIE,
+        name,
         tokens.begin_session(token),
         max_age=int(SESSION_S),
-        secure=is_secure,
+        secure=name == SECURE_COOKIE,
         httponly=True,
         samesite="lax",
         path="/",
