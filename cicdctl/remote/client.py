@@ -17,6 +17,7 @@ from cicdctl.model import Value
 
 TIMEOUT_S = 30.0
 MOST_BYTES = 64 * 2**20
+MOST_LINE_BYTES = 4 * 2**20  # of a stream; ours are a tenth of it
 TOKEN_VARIABLE = "CICDCTL_TOKEN"
 
 
@@ -218,7 +219,9 @@ def _events(answer: http.client.HTTPResponse) -> Iterator[tuple[str, str, str]]:
     """Read `text/event-stream`, as https://html.spec.whatwg.org/multipage/server-sent-events.html has it."""
     mark, kind = "", "message"
     data: list[str] = []
-    for raw in answer:
+    while raw := answer.readline(MOST_LINE_BYTES):
+        if len(raw) == MOST_LINE_BYTES:
+            raise StoreError("the server sends a line that has no end")
         line = raw.decode("utf-8", "replace").rstrip("\r\n")
         if not line:
             if data:

@@ -7,8 +7,8 @@ from urllib.parse import quote
 
 from cicdctl.errors import StoreError
 from cicdctl.model import RunSummary, StageResult, Verdict
-from cicdctl.remote.client import Client
-from cicdctl.runner.places import file_name
+from cicdctl.remote.client import Client, Unreachable
+from cicdctl.runner.places import file_name, log_path
 from cicdctl.store import OpenAttempt
 
 _RED = (Verdict.FAILED, Verdict.TIMED_OUT, Verdict.ERROR)
@@ -34,6 +34,9 @@ class LogCopies:
                 self._bring_ended(number, result)
         for opened in going_on:
             if self.wanted in ("", opened.stage) and opened.log is not None:
+                for before in range(1, opened.number):
+                    # Its last lines may have come since the last look, and it counts as ended now.
+                    self._bring_whole(number, opened.stage, before, log_path(number, opened.stage, before))
                 self._bring(number, opened.stage, opened.number, opened.log)
 
     def _wants(self, result: StageResult) -> bool:
@@ -42,21 +45,31 @@ class LogCopies:
     def _bring_ended(self, number: int, result: StageResult) -> None:
         logs: list[tuple[int | None, str | None]] = [(attempt.number, attempt.log) for attempt in result.attempts]
         for attempt, log in logs or [(None, result.log)]:
-            if log is not None and log not in self._whole:
-                self._bring(number, result.stage, attempt, log)
-                self._whole.add(log)
+            if log is not None:
+                self._bring_whole(number, result.stage, attempt, log)
+
+    def _bring_whole(self, number: int, stage: str, attempt: int | None, log: str) -> None:
+        if log not in self._whole:
+            self._bring(number, stage, attempt, log)
+            self._whole.add(log)
 
     def _bring(self, number: int, stage: str, attempt: int | None, log: str) -> None:
         path = self._folder / log
         path.parent.mkdir(parents=True, exist_ok=True)
         offset = path.stat().st_size if path.exists() else 0
         query = "" if attempt is None else f"?attempt={attempt}"
-        address = f"/api/runs/{number}/stages/{quote(file_name(stage), safe='=,')}/log/raw{query}"
         try:
-            more = self._client.fetch(address, offset=offset)
+            more = self._client.fetch(f"{log_address(number, stage)}/raw{query}", offset=offset)
+        except Unreachable:
+            raise
         except StoreError:
             if offset:
                 raise
             return  # it has not begun, or was pruned: whoever reads it says so
         with path.open("ab") as file:
             file.write(more)
+
+
+def log_address(number: int, stage: str) -> str:
+    """Return where a server has the log of a stage; `/raw` and `/stream` are below it."""
+    return f"/api/runs/{number}/stages/{quote(file_name(stage), safe='=,')}/log"

@@ -75,7 +75,7 @@ def follow_there(project: Project, run: Run) -> int:
             project.plugins.announce("cicdctl_run_finished", summary=summary)
             return exit_status(summary)
         time.sleep(POLL_S)
-        summary = _load(project, run.number)
+        summary = load_there(project, run.number)
 
 
 def print_triggered_there(
@@ -86,7 +86,7 @@ def print_triggered_there(
     if wait == "none":
         return print_started_there(run, json=json)
     ask_at = 0.0
-    while not _is_over(summary := _load(project, run.number), wait):
+    while not _is_over(summary := load_there(project, run.number), wait):
         if time.monotonic() >= ask_at:
             ask_at = time.monotonic() + ASK_S
             _refuse_paused(project, summary.run)
@@ -123,7 +123,7 @@ def cancel_there(project: Project, text: str, reason: str, *, wait: bool) -> int
         print_lines([f"#{number} cancelled before it started"])
         return 0
     end = time.monotonic() + (60.0 if wait else 0.0)
-    while (summary := _load(project, number)).run.verdict is None and time.monotonic() < end:
+    while (summary := load_there(project, number)).run.verdict is None and time.monotonic() < end:
         time.sleep(POLL_S)
     verdict = summary.run.verdict
     print_lines([f"#{number} {verdict}" if verdict else f"#{number} was asked to end"])
@@ -190,7 +190,7 @@ def _client(project: Project) -> Any:
 def _wait_for_start(project: Project, number: int) -> RunSummary:
     """Return a run that waits no longer, saying once that it waits for an approval."""
     is_told = False
-    while (summary := _load(project, number)).run.state in _WAITING:
+    while (summary := load_there(project, number)).run.state in _WAITING:
         if not is_told and summary.run.state is RunState.BLOCKED:
             say_aside(f"#{number} waits for an approval: cicdctl approve {number}")
             is_told = True
@@ -198,7 +198,7 @@ def _wait_for_start(project: Project, number: int) -> RunSummary:
     return summary
 
 
-def _load(project: Project, number: int) -> RunSummary:
+def load_there(project: Project, number: int) -> RunSummary:
     """Return a run; a server that is started anew meanwhile is waited for. Raises StoreError."""
     end = time.monotonic() + PATIENCE_S
     while True:

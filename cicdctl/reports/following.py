@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from cicdctl.errors import StoreError
@@ -40,9 +41,14 @@ def follow_run(project: Project, number: int, stage: str, view: LogView) -> int:
     logs: dict[Path, _GrowingLog] = {}
     recover_at = time.monotonic() + RECOVER_EVERY_S
     is_first = True
+    load: Callable[[], RunSummary | None] = partial(project.state.load, number)
+    if not project.is_here:
+        from cicdctl.reports.elsewhere import load_there
+
+        load = partial(load_there, project, number)  # which is patient with a server that is started anew
     while True:
         # The state is read before the logs: what has ended in it, has ended in them.
-        summary = project.state.load(number)
+        summary = load()
         if summary is None:
             raise StoreError(f"run #{number} is gone", hint="cicdctl history lists them")
         for one in _list_tries(project, summary, stage, view):
@@ -55,7 +61,7 @@ def follow_run(project: Project, number: int, stage: str, view: LogView) -> int:
         sys.stdout.flush()
         result = next((result for result in summary.stages if result.stage == stage), None)
         if summary.run.verdict is not None or result is not None:
-            _tell_end(summary, result, quiet=project.invocation.verbosity < 0)
+            tell_end(summary, result, quiet=project.invocation.verbosity < 0)
             return 0
         is_first = False
         time.sleep(POLL_S)
@@ -83,7 +89,8 @@ def _list_tries(project: Project, summary: RunSummary, stage: str, view: LogView
                     yield Try(stage=opened.stage, number=before, path=path, has_ended=before < opened.number)
 
 
-def _tell_end(summary: RunSummary, result: StageResult | None, *, quiet: bool) -> None:
+def tell_end(summary: RunSummary, result: StageResult | None, *, quiet: bool) -> None:
+    """Say on stderr how the stage, or the whole run, ended."""
     if not quiet:
         say_aside(lines.run_end(summary) if result is None else lines.stage_line(result, width=0))
 

@@ -15,6 +15,8 @@ from cicdctl.reports.text import clean_line
 from cicdctl.runner.places import log_path
 from cicdctl.runner.selection import find_run, find_stage, open_log
 
+MOST_TAIL = 2000  # lines that a server gives at once
+
 
 def print_log(project: Project, run: str, stage: str, view: LogView) -> int:
     """Print a log. Returns exit status 0. Raises UsageError or StoreError when there is none."""
@@ -24,6 +26,10 @@ def print_log(project: Project, run: str, stage: str, view: LogView) -> int:
     check_stage(summary, stage)
     has_ended = summary.run.verdict is not None or any(result.stage == stage for result in summary.stages)
     if view.follow and not has_ended:
+        if not project.is_here and stage and _can_be_streamed(view):
+            from cicdctl.reports.following_there import follow_log_there
+
+            return follow_log_there(project, summary.run.number, stage, view)
         return follow_run(project, summary.run.number, stage, view)
     name, path = _find_log(project, summary, stage, view.attempt)
     if view.path:
@@ -37,6 +43,11 @@ def print_log(project: Project, run: str, stage: str, view: LogView) -> int:
         for line in read_lines(path, view):
             show_line(line, view)
     return 0
+
+
+def _can_be_streamed(view: LogView) -> bool:
+    """Whether a server's stream has what is wanted. The very bytes, and one attempt, are looked at again and again."""
+    return not (view.raw or view.grep or view.attempt) and (view.tail or 0) <= MOST_TAIL
 
 
 def _find_log(project: Project, summary: RunSummary, stage: str, attempt: int | None) -> tuple[str, Path]:

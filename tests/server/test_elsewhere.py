@@ -12,6 +12,8 @@ import time
 
 import pytest
 
+from .conftest import wait_for
+
 CONFIG = """
 [pipelines.build.stages]
 lint = "printf 'all \\\\033[32mfine\\\\033[0m\\n'"
@@ -20,6 +22,9 @@ unit = "echo one; echo two; test ! -e bad || { echo 'it is bad'; exit 3; }"
 wait = "for i in 1 2 3 4 5 6; do echo line $i; sleep 0.3; done"
 [pipelines.endless.stages]
 wait = "echo line 1; echo line 2; sleep 300"
+[pipelines.again.stages.unit]
+run = "echo one; sleep 3; echo two; exit 1"
+retries = 1
 [pipelines.ship]
 approval = true
 [pipelines.ship.stages]
@@ -122,11 +127,37 @@ def test_log_is_followed_as_it_grows(elsewhere):
     process = elsewhere.start("logs", number, "wait", "-f")
     said = [process.stdout.readline() for _ in range(3)]
     assert said[1:] == ["line 1\n", "line 2\n"]
+    last = elsewhere.start("logs", number, "wait", "-f", "--tail", "1")
+    assert last.stdout.readline() == "line 2\n"
     assert json.loads(elsewhere.cicdctl("show", number, "--json"))["run"]["verdict"] is None
     elsewhere.cicdctl("cancel", number)
     out, _ = process.communicate(timeout=60)
     assert "line" not in out
     assert process.returncode == 0
+    assert (last.communicate(timeout=60)[0], last.returncode) == ("", 0)
+
+
+@pytest.mark.parametrize("options", [(), ("--raw",)])
+def test_followed_log_goes_on_after_a_restart_of_the_server(elsewhere, options):
+    """Every line of every attempt once, in order; over one stream that is taken up again, or by looking (`--raw`)."""
+    server = elsewhere.server
+    elsewhere.cicdctl("trigger", "again", "--wait", "start")
+    process = elsewhere.start("logs", "1", "unit", "-f", *options)
+    said = [process.stdout.readline() for _ in range(2)]
+    if not options:
+        wait_for(lambda: "cicdctl_watchers 1\n" in server.ask("GET", "/metrics").text)
+    server.stop()
+    again = server.project.start("serve", "--port", str(server.port))
+    try:
+        assert "serving" in again.stdout.readline()
+        out, error = process.communicate(timeout=60)
+        assert process.returncode == 0, (out, error)
+        here = [server.project.cicdctl("logs", "1", "unit", "--attempt", str(n)).passes().stdout for n in (1, 2)]
+        assert "".join(said) + out == "".join(here) and here[0].endswith("one\ntwo\n")
+        assert "unit: attempt 2" in error and re.search("unit +failed", error)
+    finally:
+        again.send_signal(signal.SIGTERM)
+        again.communicate(timeout=20)
 
 
 def test_run_survives_a_restart_of_the_server(elsewhere, serve):
