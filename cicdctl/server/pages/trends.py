@@ -14,6 +14,9 @@ from cicdctl.units import count
 BAR_RUNS = 10
 BAR_W, BAR_GAP, BAR_H = 9, 3, 28
 _LEAST_H = 4.0
+_FLAT = f"h{BAR_W}"
+_NOTCHED = f"l{BAR_W / 2:g} {_LEAST_H - 0.5:g}l{BAR_W / 2:g}-{_LEAST_H - 0.5:g}"
+_TOPS = {"bad": _NOTCHED, "warn": _NOTCHED}
 
 TREND_W, TREND_H = 720, 180
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 12, 10, 22
@@ -37,7 +40,8 @@ class Bar(Value, frozen=True, kw_only=True):
 class Bars(Value, frozen=True, kw_only=True):
     """The last runs of a pipeline, the newest on the right; `label` says the same in words.
 
-    `paths` are looks, each with the outline of all its bars: a page may show hundreds of these pictures.
+    `paths` are looks, each with the outline of all its bars: a page may show hundreds of these pictures. A bar that is
+    wrong has a notch, so that it is told without its colour.
     """
 
     paths: tuple[tuple[str, str], ...]
@@ -58,7 +62,7 @@ def _draw(runs: tuple[tuple[str, float], ...]) -> Bars:
     outlines: dict[str, list[str]] = {}
     for at, (name, seconds) in enumerate(runs, BAR_RUNS - len(runs)):
         height = round(max(_LEAST_H, BAR_H * seconds / longest), 1)
-        bar = f"M{at * (BAR_W + BAR_GAP)} {BAR_H}v-{height:g}h{BAR_W}v{height:g}z"
+        bar = f"M{at * (BAR_W + BAR_GAP)} {BAR_H}v-{height:g}{_TOPS.get(look(name), _FLAT)}v{height:g}z"
         outlines.setdefault(look(name), []).append(bar)
     paths = tuple((name, "".join(bars)) for name, bars in outlines.items())
     return Bars(paths=paths, label=_label([name for name, _ in runs]))

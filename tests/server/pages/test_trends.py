@@ -25,13 +25,13 @@ def run(number: int, seconds: float, verdict: Verdict = Verdict.PASSED) -> Run:
 
 
 def test_bars_are_as_high_as_runs_were_long():
-    """Newest on the right; the longest fills the height, half as long is half as high; looks are apart."""
+    """Newest on the right; the longest fills the height, half as long is half as high; what is wrong has a notch."""
     bars = run_bars([run(3, 10.0, Verdict.FAILED), run(2, 20.0), run(1, 5.0)], now=0.0)
 
     assert bars.label == "last 3 runs: 2 passed, 1 failed"
     assert dict(bars.paths) == {
         "ok": f"M84 {BAR_H}v-7h9v7zM96 {BAR_H}v-28h9v28z",
-        "bad": f"M108 {BAR_H}v-14h9v14z",
+        "bad": f"M108 {BAR_H}v-14l4.5 3.5l4.5-3.5v14z",
     }
 
 
