@@ -172,30 +172,32 @@ needs = ["first"]
     assert page.evaluate("window.isSame") is True
 
 
-@pytest.mark.parametrize("path", ["/r/1", "/r/1/s/unit[python=3.11]"])
-def test_pages_are_accessible_and_fit(failed, serve, visit, axe, path):
+def test_pages_are_accessible_and_fit(failed, serve, visit, axe):
     """No finding of axe in light and dark; nothing wider than a telephone."""
-    server = serve(failed)
-    for dark in (False, True):
-        visitor = visit(server, dark=dark)
+    visitor = visit(serve(failed))
+    for path in ("/r/1/s/unit[python=3.11]", "/r/1"):
+        visitor.page.set_viewport_size({"width": 1280, "height": 800})
         page = visitor.go(path)
-        expect(page.locator(".log .view .line").first).to_be_visible(timeout=PATIENCE_MS)
         # As a debugger does: the policy of the page keeps scripts out that are not its own.
         page.context.new_cdp_session(page).send("Runtime.evaluate", {"expression": axe})
-        found = page.evaluate(
-            "async () => (await axe.run()).violations.map(one => [one.id, one.nodes.map(node => node.html)])"
-        )
-        assert found == []
-    small = visit(server, width=400)
-    page = small.go(path)
-    expect(page.locator(".log .view .line").first).to_be_visible(timeout=PATIENCE_MS)
-    assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
-    if path == "/r/1":
-        fits = "() => (({ scrollWidth, clientWidth }) => scrollWidth <= clientWidth)(document.getElementById('canvas'))"
-        whole = page.get_by_role("button", name="Whole graph")
-        # It would be legible, so it is shown whole at first.
-        expect(whole).to_have_attribute("aria-pressed", "true")
-        page.wait_for_function(fits)
-        whole.click()
-        expect(whole).to_have_attribute("aria-pressed", "false")
-        assert not page.evaluate(fits)
+        for colours in ("light", "dark"):
+            page.emulate_media(color_scheme=colours)
+            expect(page.locator(".log .view .line").first).to_be_visible(timeout=PATIENCE_MS)
+            found = page.evaluate(
+                "async () => (await axe.run()).violations.map(one => [one.id, one.nodes.map(node => node.html)])"
+            )
+            assert found == [], (path, colours)
+        page.set_viewport_size({"width": 400, "height": 800})
+        page.reload()
+        expect(page.locator(".log .view .line").first).to_be_visible(timeout=PATIENCE_MS)
+        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, path
+        places = page.locator("#nav a").evaluate_all("all => all.map(one => one.getBoundingClientRect().right)")
+        assert len(places) == 5 and max(places) <= 400
+    fits = "() => (({ scrollWidth, clientWidth }) => scrollWidth <= clientWidth)(document.getElementById('canvas'))"
+    whole = page.get_by_role("button", name="Whole graph")
+    # It would be legible, so it is shown whole at first.
+    expect(whole).to_have_attribute("aria-pressed", "true")
+    page.wait_for_function(fits)
+    whole.click()
+    expect(whole).to_have_attribute("aria-pressed", "false")
+    assert not page.evaluate(fits)
