@@ -62,8 +62,10 @@ class Configuration:
                 return Settings()
             if "${" not in str(own.document):
                 return own
+        from cicdctl.config.webhook_secrets import COMMON_SECRET
+
         resolved = self._resolve(own)
-        resolved.require("orchestrator")
+        resolved.require("orchestrator", but=COMMON_SECRET)
         return resolved.settings
 
     def require(self) -> None:

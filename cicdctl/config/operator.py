@@ -47,9 +47,9 @@ class Resolved(Value, frozen=True, kw_only=True):
         """Every key with its value as written and its origin; values of secrets are hidden."""
         return tuple(_values(OPERATOR_FILE, self.document, (), self.origins))
 
-    def require(self, *path: str) -> None:
-        """Raise ConfigError when a key below `path` wants an environment variable that is not set."""
-        lost = [missing for missing in self.missing if missing.at[: len(path)] == path]
+    def require(self, *path: str, but: At | None = None) -> None:
+        """Raise ConfigError when a key below `path`, `but` one, wants an environment variable that is not set."""
+        lost = [missing for missing in self.missing if missing.at[: len(path)] == path and missing.at != but]
         if lost:
             names = " ".join(sorted({missing.name for missing in lost}))
             raise ConfigError(tuple(missing.tell() for missing in lost), hint=f"set it before the start: {names}")

@@ -15,6 +15,8 @@ MOST_SECRETS = 2  # the old and the new one, while it is changed
 SIGNING_PREFIX = "whsec_"
 # The instance's public key, which is 32 bytes: the one forge whose "secret" is none.
 SOURCEHUT = "sourcehut"
+# Only the server wants it: whoever logs in to look at runs has not what its environment holds.
+COMMON_SECRET = ("orchestrator", "monitoring", "secret")
 _HINT = 'a good one: python3 -c "import secrets; print(secrets.token_urlsafe(32))"'
 
 

@@ -155,7 +155,7 @@ def _secrets(project: Project) -> Finding:
 
 
 def _webhooks(project: Project) -> Iterator[Finding]:
-    from cicdctl.config.webhook_secrets import webhook_secrets
+    from cicdctl.config.webhook_secrets import COMMON_SECRET, webhook_secrets
     from cicdctl.store.deliveries import open_deliveries
 
     subject = "webhooks"
@@ -165,7 +165,13 @@ def _webhooks(project: Project) -> Iterator[Finding]:
         hint = f"cicdctl serve refuses to start; {error.hint}"
         yield Finding(subject=subject, level="fault", text="; ".join(error.problems), hint=hint)
         return
-    if not forges:
+    missing = project.configuration.resolved.missing
+    unset = sorted({one.name for one in missing if one.at == COMMON_SECRET or one.at[:2] == ("server", "webhooks")})
+    if unset:
+        # Those who look after it need not know its secrets.
+        text = f"not set here, the server wants it: {' '.join(unset)}"
+        yield Finding(subject=subject, level="note", text=text)
+    if not forges and not unset:
         if project.settings.orchestrator.monitoring.method == "webhook":
             text = "monitoring.method is webhook, but no forge has a secret: git is asked every polling_interval"
             yield Finding(subject=subject, level="warning", text=text, hint="set server.webhooks, see docs/webhooks.md")
@@ -182,10 +188,11 @@ def _webhooks(project: Project) -> Iterator[Finding]:
         told = ", ".join(f"{forge} {_ago(at)}" for forge, at in sorted(last.items(), key=lambda row: -row[1]))
         yield Finding(subject=subject, level="ok", text=f"last told by {told}; {waiting} waiting")
         return
+    which = _names(project, forges)
     yield Finding(
         subject=subject,
         level="warning",
-        text=f"none came within 7 days for {_names(project, forges)}",
+        text=f"none came within 7 days{' for ' if which else ''}{which}",
         hint="does the forge reach cicdctl serve? GitLab, Gitea and Forgejo send nothing to private addresses unless "
         "their administrator allows it; docs/webhooks.md",
     )

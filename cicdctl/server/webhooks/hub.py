@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from cicdctl.config import Settings
-from cicdctl.config.webhook_secrets import MOST_SECRETS, SOURCEHUT, webhook_secrets
+from cicdctl.config.webhook_secrets import COMMON_SECRET, MOST_SECRETS, SOURCEHUT, webhook_secrets
 from cicdctl.model import Value
 from cicdctl.project import Project
 from cicdctl.server.counters import Counters
@@ -100,6 +100,7 @@ def check_webhooks(project: Project) -> None:
     Raises ConfigError for secrets that are missing or protect nothing, NotAvailable for sourcehut without its library.
     """
     # A variable that is not set must not leave a forge with the secret of the others.
-    project.configuration.resolved.require("server")
+    for path in (("server",), COMMON_SECRET):
+        project.configuration.resolved.require(*path)
     if SOURCEHUT in webhook_secrets(project.settings):
         require_sourcehut()

@@ -38,3 +38,15 @@ def test_last_delivery(hooked):
     store.close()
     found = lines(project)
     assert any("last told by github " in line and "1 waiting" in line for line in found), found
+
+
+def test_secret_in_the_environment_of_the_server_alone(hooked):
+    """Who logs in to look at runs, and a hook of git, do without the variable that holds it."""
+    settings = '[orchestrator]\nmonitoring = { method = "webhook", secret = "${NOT_SET_ANYWHERE}" }\n'
+    project = hooked(settings=settings)
+    assert [line for line in lines(project) if "not set here, the server wants it: NOT_SET_ANYWHERE" in line]
+    project.cicdctl("trigger", "build", "--wait", "end").passes()
+    assert "passed" in project.cicdctl("history").passes().stdout
+    other = settings.replace("method", 'branches = ["${NOT_SET_ANYWHERE}"], method')
+    (project.path / ".git/cicdctl/config.toml").write_text(other)
+    assert "monitoring.branches" in project.cicdctl("history").fails(2).stderr

@@ -154,6 +154,7 @@ def test_useless_secrets(text, said):
             "server.webhooks.github: a secret of 1 bytes protects nothing",
         ),
         ('[server.webhooks]\ngithub = "${NOT_SET_ANYWHERE}"', "NOT_SET_ANYWHERE"),
+        ('[orchestrator]\nmonitoring = { secret = "${NOT_SET_ANYWHERE}" }', "NOT_SET_ANYWHERE"),
     ],
 )
 def test_useless_secrets_refuse_to_start(hooked, settings, said):
