@@ -12,6 +12,7 @@ import pytest
 
 from cicdctl import CICDOrchestrator, Verdict
 from cicdctl.errors import ConfigError, GitError, Paused, StoreError, UsageError
+from tests.support.own_loop import run_async
 
 PIPELINES = """
 [pipelines.build.stages.compile]
@@ -91,7 +92,7 @@ def test_running_is_seen_and_asyncio_is_not_blocked(repository):
             task.result()
         return turns
 
-    assert asyncio.run(look()) > 10
+    assert run_async(look) > 10
     assert orchestrator.is_pipeline_running("slow") and not orchestrator.is_pipeline_running("build")
     (run,) = orchestrator.get_state().running
     repository.cicdctl("cancel", str(run.number)).passes()
@@ -245,5 +246,5 @@ def test_more_may_wait_in_asyncio_than_threads_are_pooled(repository):
         return [result.number for result in await asyncio.gather(*calls)]
 
     repository.cicdctl("pause").passes()
-    assert sorted(asyncio.run(trigger_all())) == list(range(1, 41))
+    assert sorted(run_async(trigger_all)) == list(range(1, 41))
     assert len(orchestrator.get_state().waiting) == 40

@@ -225,8 +225,10 @@ def test_search_comes_behind_the_queue_and_survives(make_project, wait_for_quiet
     for name in ("a", "broken"):
         project.write(name, "")
         project.commit(name)
+    project.cicdctl("pause").passes()
     project.cicdctl("trigger", "build", "main").passes()
     project.cicdctl("trigger", "other", "main").passes()
+    project.cicdctl("resume").passes()
     searches: list[int] = []
 
     def is_searching() -> bool:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from cicdctl.server.listening import take_sockets
+from tests.support.own_loop import run_async
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
@@ -31,6 +31,4 @@ def test_answers_are_not_held_back(host):
                 writer.close()
                 await writer.wait_closed()
 
-    # In a thread of its own: the browser of other tests leaves its loop running in this one.
-    with ThreadPoolExecutor(1) as threads:
-        assert threads.submit(asyncio.run, option()).result() != 0
+    assert run_async(option) != 0

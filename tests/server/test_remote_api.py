@@ -8,6 +8,7 @@ import pytest
 
 from cicdctl import RemoteOrchestrator, Verdict
 from cicdctl.errors import Paused, UsageError
+from tests.support.own_loop import run_async
 
 CONFIG = """
 [pipelines.build]
@@ -43,7 +44,7 @@ def test_triggers_and_looks(orchestrator):
             orchestrator.trigger_pipeline_async("build", {"level": "none"}), orchestrator.trigger_pipeline_async("build")
         )
 
-    bad, again = asyncio.run(both())
+    bad, again = run_async(both)
     assert not bad and bad.verdict is Verdict.FAILED
     assert again and again.stages[0].cached
     assert {run.number for run in orchestrator.get_pipeline_history("build")} == {1, 2, 3}
