@@ -34,7 +34,9 @@ _POST_RECEIVE = r"""
 if test "${1-}" = --later; then
     kept=$(cat)
     # git's own variables would make another repository of every folder; its helpers are not the stages' business.
-    PATH=${PATH#"${GIT_EXEC_PATH:-/nonexistent}":}
+    # A push to a folder has them twice, from the git of either side.
+    helpers=${GIT_EXEC_PATH:-/nonexistent}:
+    while test "$PATH" != "${PATH#"$helpers"}"; do PATH=${PATH#"$helpers"}; done
     for name in $(env | sed -n 's/^\(GIT_[A-Za-z0-9_]*\)=.*/\1/p'); do unset "$name"; done
     cd "$git_dir" || exit
     # Nobody else keeps the log of hooks short.
@@ -140,7 +142,8 @@ while test "$at" -lt "${GIT_PUSH_OPTION_COUNT:-0}"; do
     at=$((at + 1))
     test "$option" != ci.no-cache || again=--again
 done
-PATH=${PATH#"${GIT_EXEC_PATH:-/nonexistent}":}
+helpers=${GIT_EXEC_PATH:-/nonexistent}:
+while test "$PATH" != "${PATH#"$helpers"}"; do PATH=${PATH#"$helpers"}; done
 for name in $(env | sed -n 's/^\(GIT_[A-Za-z0-9_]*\)=.*/\1/p'); do unset "$name"; done
 printf '%s\n' "$lines" |
     "$python" -P -m cicdctl -C "$folder" hook gate $again -- "$quarantine" 2>>"$git_dir/cicdctl/hook.log"

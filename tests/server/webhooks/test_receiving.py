@@ -293,7 +293,10 @@ unit = "true"
     assert push()["verdict"] == "passed"
 
 
-def test_thousand_copies_are_one_run(hooked, serve, forge_of, is_watching, wait_for, runs_of, triggers):
+@pytest.mark.parametrize(
+    ("copies", "names"), [(500, 100), pytest.param(9_000, 1_000, marks=[pytest.mark.campaign, pytest.mark.timeout(600)])]
+)
+def test_copies_are_one_run(hooked, serve, forge_of, is_watching, wait_for, runs_of, triggers, copies, names):
     """The same delivery again and again, and the same push under new ids: one run."""
     server = serve(hooked())
     is_watching(server)
@@ -301,9 +304,9 @@ def test_thousand_copies_are_one_run(hooked, serve, forge_of, is_watching, wait_
     new = project.commit("second")
     sent = github(document={"ref": MAIN, "before": OLD, "after": new})
     forge.is_heard(sent)
-    for _ in range(500):
+    for _ in range(copies):
         assert forge.sends(sent)[:2] == (202, {"ignored": "repeated"})
-    for _ in range(100):
+    for _ in range(names):
         forge.is_heard(replace(sent, headers=dict(sent.headers) | {"x-github-delivery": os.urandom(16).hex()}))
     wait_for(lambda: triggers(server)["webhooks"]["waiting"] == 0, what="the looks")
     wait_for(lambda: all(run["verdict"] for run in runs_of(server)))
