@@ -34,7 +34,8 @@ def failed(make_project):
     """A run with a matrix whose cells fail at their second try."""
     project = make_project(CONFIG)
     project.git("remote", "add", "origin", "git@github.com:example/app.git")
-    project.cicdctl("run", "build").fails(1)
+    # Without it the cell that fails first may end the other one.
+    project.cicdctl("run", "build", "--keep-going").fails(1)
     return project
 
 
