@@ -1,4 +1,4 @@
-"""Lines of a log as pieces of text with classes. Colours and weight only: all else a terminal would obey is removed.
+"""Lines of a log as pieces of text with classes, and links. All else that a terminal would obey is removed.
 
 static/ansi.js is the same for the visible part of a log in the browser; one corpus tests both.
 """
@@ -10,6 +10,8 @@ import re
 from cicdctl.model import Value
 
 # SGR; OSC; DCS, SOS, PM, APC; other CSI; other escapes; what is left of them, C1, and the bidi controls.
+# Plain characters only: an address that looks like another one is none here.
+_ADDRESS = re.compile(r"https?://[A-Za-z0-9\[][-A-Za-z0-9._~:/?#\[\]@!$&()*+,;=%]{0,2000}")
 _CODE = re.compile(
     r"\x1b\[([0-9;:]*)m|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[PX^_][^\x1b]*(?:\x1b\\)?|\x1b\[[0-?]*[ -/]*[@-~]?"
     r"|\x1b[ -/]*[0-~]?|[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
@@ -40,6 +42,20 @@ def pieces(line: str) -> list[Piece]:
             _obey(style, [int(part or 0) if len(part) < 6 else 0 for part in re.split("[;:]", code[1])])
     _add(found, line[at:], style)
     return found
+
+
+def linked(text: str) -> list[tuple[str, str]]:
+    """Cut a text at the addresses in it, http(s) only: pairs of text and where it leads, empty for nowhere."""
+    found: list[tuple[str, str]] = []
+    at = 0
+    for one in _ADDRESS.finditer(text):
+        # What ends a sentence, or a bracket around it, belongs to no address.
+        ends = ".,;:!?" + ("" if "(" in one[0] else ")") + ("" if "[" in one[0] else "]")
+        address = one[0].rstrip(ends)
+        found += [(text[at : one.start()], ""), (address, address)]
+        at = one.start() + len(address)
+    found.append((text[at:], ""))
+    return [pair for pair in found if pair[0]]
 
 
 def _add(found: list[Piece], text: str, style: dict[str, str]) -> None:

@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from cicdctl.server.pages.ansi import linked
 from cicdctl.server.pages.frame import frame_of, may
 from cicdctl.server.pages.trends import Bars
 from cicdctl.server.pages.words import FILTERS, TESTS
@@ -67,6 +68,7 @@ def environment() -> Environment:
     )
     made.filters.update(FILTERS)
     made.filters["drawn"] = _drawn
+    made.filters["linked"] = linked
     made.tests.update(TESTS)
     return made
 

@@ -12,7 +12,7 @@ from typing import ClassVar
 import pytest
 from playwright.sync_api import expect
 
-from cicdctl.server.pages.ansi import pieces
+from cicdctl.server.pages.ansi import linked, pieces
 from cicdctl.server.pages.log_part import since
 
 from ..conftest import operator_file, wait_for
@@ -239,6 +239,7 @@ LOUD = r"""
 mkdir out; echo 1 > "out/<img src=x onerror=alert(1)>.txt"
 printf '<img src=x onerror=alert(1)><script>alert(2)</script>\n'
 printf 'a\033]0;title\007b\033]52;c;aGVsbG8=\007c\033]8;;javascript:alert(1)\033\\link\033]8;;\033\\ \033[2J\033[38;2;255;0;0mred\033[0m\n'
+printf 'see (\033[1mhttps://x.example/a?b=<script>\033[0m, http://y.example.) javascript:alert(1) https://\n'
 printf 'right\342\200\256tfel \302\233 one\rtwo\n'
 printf '<testsuite tests="1" failures="1"><testcase name="&lt;img src=x onerror=alert(3)&gt;"><failure message="&lt;b&gt;x"/></testcase></testsuite>' > junit.xml
 exit 1
@@ -266,10 +267,16 @@ def test_nothing_that_a_repository_says_is_obeyed(make_project, serve, visit, sc
         lines = page.locator(".log:not(.tail) .text" if not scripts else f"{LINES} .text")
         expect(lines.nth(1)).to_have_text("<img src=x onerror=alert(1)><script>alert(2)</script>", timeout=PATIENCE_MS)
         expect(lines.nth(2)).to_have_text("abclink red")
-        expect(lines.nth(3)).to_have_text("two")
+        expect(lines.nth(4)).to_have_text("two")
+        links = lines.nth(3).get_by_role("link")
+        expect(links).to_have_text(["https://x.example/a?b=", "http://y.example"])
+        assert links.evaluate_all("all => all.map(one => [one.getAttribute('href'), one.rel])") == [
+            ["https://x.example/a?b=", "noopener noreferrer"],
+            ["http://y.example", "noopener noreferrer"],
+        ]
         assert page.locator("main img, main script, main iframe").count() == 0
         for address in page.locator("a").evaluate_all("all => all.map(one => one.getAttribute('href'))"):
-            assert address.startswith(("/", "#", "?", "https://")), address
+            assert address.startswith(("/", "#", "?", "https://", "http://y.example")), address
     if scripts:
         expect(lines.nth(2).locator("span")).to_have_css("color", "rgb(255, 0, 0)")
         assert page.evaluate("window.cspReports") == []
@@ -318,20 +325,36 @@ def corpus() -> list[str]:
         "\x1b[999999;1m",
         "\x1b(B",
         "\x1b[38;5;16;1m",
+        "https://x.example/a_(b)?c=d#e",
+        "http://[::1]:80/,",
+        "https://",
+        "(http://x.example/é).",
+        "]);:!",
     ]
     return ["".join(dice.choices(parts, k=dice.randint(1, 9))) for _ in range(400)] + ["", "plain\n", "\x1b[31mred\r\n"]
 
 
 def test_browser_and_server_read_colours_alike(make_project, serve, visit):
-    """One corpus: the lines without scripts and those that scripts draw look the same."""
+    """One corpus: the lines without scripts and those that scripts draw look the same, and lead to the same."""
     lines = corpus()
     page = visit(serve(make_project(unit="true"))).go("/login")
     shown = page.evaluate(
         "async (lines) => { const ansi = await import('/static/ansi.js'); return lines.map(ansi.pieces); }", lines
     )
+    led = page.evaluate(
+        """async (lines) => {
+          const ansi = await import("/static/ansi.js");
+          return Object.fromEntries(lines.map((line) => [line, ansi.pieces(line).map((one) => ansi.linked(one.text))]));
+        }""",
+        lines,
+    )
+    assert any(pair[1] for line in led.values() for links in line for pair in links)
     for text, theirs in zip(lines, shown, strict=True):
         ours = [
             {"text": one.text, "classes": one.classes, "color": one.color, "back": one.back} for one in pieces(text)
         ]
         assert theirs == ours, json.dumps(text)
+        assert [linked(one.text) for one in pieces(text)] == [[tuple(pair) for pair in links] for links in led[text]], (
+            json.dumps(text)
+        )
         assert not any(character < " " and character != "\t" for one in ours for character in one["text"])

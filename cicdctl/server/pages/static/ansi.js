@@ -1,11 +1,13 @@
 // Lines of a log as pieces of text with classes: the same rules as pages/ansi.py, and one corpus tests both.
-// Colours and weight only: all else a terminal would obey is removed. Linear in the length of a line.
+// Colours, weight and links to http(s) only: all else a terminal would obey is removed. Linear in the length of a line.
 
 const CODE = new RegExp(
   "\x1b\\[([0-9;:]*)m|\x1b\\][^\x07\x1b]*(?:\x07|\x1b\\\\)?|\x1b[PX^_][^\x1b]*(?:\x1b\\\\)?|\x1b\\[[0-?]*[ -/]*[@-~]?" +
     "|\x1b[ -/]*[0-~]?|[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]",
   "g",
 );
+// Plain characters only: an address that looks like another one is none here.
+const ADDRESS = /https?:\/\/[A-Za-z0-9[][-A-Za-z0-9._~:\/?#[\]@!$&()*+,;=%]{0,2000}/g;
 const FLAGS = { 1: "b", 2: "dim", 3: "i", 4: "u", 7: "inv", 9: "s" };
 const ENDS = { 22: ["b", "dim"], 23: ["i"], 24: ["u"], 27: ["inv"], 29: ["s"] };
 const hex = (value) => Math.min(255, value).toString(16).padStart(2, "0");
@@ -76,16 +78,47 @@ function of256(number) {
   return "#" + parts.map((part) => hex(part ? 55 + 40 * part : 0)).join("");
 }
 
-/** Append the pieces of a line to an element, as text and classes only. */
+/** Cut a text at the addresses in it: pairs of text and where it leads, "" for nowhere. As pages/ansi.py does. */
+export function linked(text) {
+  const found = [];
+  let at = 0;
+  for (const one of text.matchAll(ADDRESS)) {
+    const address = trimmed(one[0]);
+    if (one.index > at) found.push([text.slice(at, one.index), ""]);
+    found.push([address, address]);
+    at = one.index + address.length;
+  }
+  if (at < text.length) found.push([text.slice(at), ""]);
+  return found;
+}
+
+// What ends a sentence, or a bracket around it, belongs to no address.
+function trimmed(address) {
+  const ends = ".,;:!?" + (address.includes("(") ? "" : ")") + (address.includes("[") ? "" : "]");
+  let end = address.length;
+  while (ends.includes(address[end - 1])) end--;
+  return address.slice(0, end);
+}
+
+function append(element, text) {
+  for (const [words, address] of linked(text)) {
+    if (!address) { element.append(words); continue; }
+    const link = document.createElement("a");
+    Object.assign(link, { href: address, target: "_blank", rel: "noopener noreferrer", textContent: words });
+    element.append(link);
+  }
+}
+
+/** Append the pieces of a line to an element, as text, classes and links only. */
 export function show(line, element) {
   for (const piece of pieces(line)) {
     if (!piece.classes && !piece.color && !piece.back) {
-      element.append(piece.text);
+      append(element, piece.text);
       continue;
     }
     const span = document.createElement("span");
     span.className = piece.classes;
-    span.textContent = piece.text;
+    append(span, piece.text);
     if (piece.color) span.style.color = piece.color;
     if (piece.back) span.style.backgroundColor = piece.back;
     element.append(span);
