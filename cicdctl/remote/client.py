@@ -17,6 +17,7 @@ from cicdctl.model import Value
 
 TIMEOUT_S = 30.0
 MOST_BYTES = 64 * 2**20
+PART_BYTES = 4 * 2**20  # of a file, which may be larger than the memory
 MOST_LINE_BYTES = 4 * 2**20  # of a stream; ours are a tenth of it
 TOKEN_VARIABLE = "CICDCTL_TOKEN"
 
@@ -86,13 +87,22 @@ class Client:
         sent = msgspec.json.encode(body or {})
         return self._read(self._ask("POST", path, None, sent, headers, again=key is not None))
 
-    def fetch(self, path: str, *, offset: int = 0) -> bytes:
-        """Return a file from a byte on; empty when there is nothing behind it."""
-        answer = self._ask("GET", path, None, b"", {"Range": f"bytes={offset}-"} if offset else {}, bears=(416,))
-        if answer.status == 416:
-            answer.read()
-            return b""
-        return self._whole(answer)
+    def fetch(self, path: str, *, offset: int = 0) -> Iterator[bytes]:
+        """Yield a file from a byte on, a part after the other; nothing when there is nothing behind it."""
+        at = offset
+        while True:
+            wanted = {"Range": f"bytes={at}-{at + PART_BYTES - 1}"}
+            answer = self._ask("GET", path, None, b"", wanted, bears=(416,))
+            part = self._whole(answer)
+            if answer.status == 416:
+                return
+            if answer.status != 206:  # all of it, whatever was wanted
+                yield part[at:]
+                return
+            yield part
+            at += len(part)
+            if len(part) < PART_BYTES:
+                return
 
     def stream(self, path: str, query: Mapping[str, object] | None = None) -> Iterator[tuple[str, str, str]]:
         """Yield (id, event, data) of a stream of events until it ends. On a connection of its own."""

@@ -59,15 +59,15 @@ class LogCopies:
         offset = path.stat().st_size if path.exists() else 0
         query = "" if attempt is None else f"?attempt={attempt}"
         try:
-            more = self._client.fetch(f"{log_address(number, stage)}/raw{query}", offset=offset)
+            with path.open("ab") as file:
+                for part in self._client.fetch(f"{log_address(number, stage)}/raw{query}", offset=offset):
+                    file.write(part)
         except Unreachable:
             raise
         except StoreError:
             if offset:
                 raise
-            return  # it has not begun, or was pruned: whoever reads it says so
-        with path.open("ab") as file:
-            file.write(more)
+            path.unlink()  # it has not begun, or was pruned: whoever reads it says so
 
 
 def log_address(number: int, stage: str) -> str:

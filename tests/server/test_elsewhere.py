@@ -12,6 +12,8 @@ import time
 
 import pytest
 
+from cicdctl.remote.client import PART_BYTES
+
 from .conftest import wait_for
 
 CONFIG = """
@@ -25,6 +27,8 @@ wait = "echo line 1; echo line 2; sleep 300"
 [pipelines.again.stages.unit]
 run = "echo one; sleep 3; echo two; exit 1"
 retries = 1
+[pipelines.large.stages]
+unit = "seq 1400000"
 [pipelines.ship]
 approval = true
 [pipelines.ship.stages]
@@ -187,6 +191,14 @@ def test_cancel_and_rerun(elsewhere):
     assert f"#{number} cancelled" in elsewhere.cicdctl("cancel", number)
     assert "passed" in elsewhere.cicdctl("rerun", number)
     assert "passed" in elsewhere.cicdctl("rerun")
+
+
+def test_large_log_comes_in_parts(elsewhere):
+    """Every byte of it, once; parts are smaller than it."""
+    elsewhere.cicdctl("trigger", "large", "--wait", "end")
+    here = elsewhere.server.project.cicdctl("logs", "1", "unit", "--raw").passes().stdout
+    assert len(here) > 2 * PART_BYTES
+    assert elsewhere.cicdctl("logs", "1", "unit", "--raw") == here
 
 
 def test_refusals_and_notices_are_those_on_the_spot(elsewhere):
