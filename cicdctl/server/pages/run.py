@@ -146,6 +146,7 @@ def _facts(project: Project, summary: RunSummary, stages: tuple[StageView, ...])
     looked_into = run.verdict in RED
     return {
         "attempt": _attempt_number(project, run),
+        "is_after": _is_after(project, run),
         "peak_bytes": max((stage.peak_bytes for stage in stages), default=0),
         "cached": sum(result.cached for result in summary.stages),
         "planned": len(stages),
@@ -163,6 +164,14 @@ def _attempt_number(project: Project, run: Run) -> int:
             break
         run, number = before.run, number + 1
     return number
+
+
+def _is_after(project: Project, run: Run) -> bool:
+    """Whether its parent is a run of the pipeline that it comes after; one made again has itself for a parent."""
+    if run.parent is None or run.trigger is not TriggerKind.AFTER:
+        return False
+    before = project.state.load(run.parent)
+    return before is not None and before.run.pipeline != run.pipeline
 
 
 def _actions(run: Run) -> dict[str, bool]:

@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from ..conftest import operator_file
+from .conftest import wait_until
 
 CONFIG = r"""
 [pipelines.build.stages.lint]
@@ -120,6 +121,23 @@ def test_run_again_and_cancel_by_forms(make_project, serve, visit):
     page = visitor.go("/r/3")
     expect(page.locator("#head .status")).to_have_text("cancelled")
     expect(page.get_by_role("button", name="Cancel")).to_have_count(0)
+
+
+def test_run_that_came_after_another(make_project, serve, visit):
+    """It is not that one again, but what is made again of it is."""
+    project = make_project(
+        '[pipelines.build.stages]\na = "true"\n[pipelines.test]\ntrigger = "after_build"\n[pipelines.test.stages]\nb = "true"\n'
+    )
+    server = serve(project)
+    admin = server.token("admin")
+    assert server.ask("POST", "/trigger/build", token=admin, json_body={"rev": "main"}).status == 202
+    server.wait_for_run(1)
+    wait_until(lambda: server.ask("GET", "/api/runs/2").status == 200)
+    server.wait_for_run(2)
+    assert server.ask("POST", "/api/runs/2/rerun", token=admin, json_body={}).status == 202
+    visitor = visit(server, scripts=False)
+    expect(visitor.go("/r/2").locator("#facts")).to_contain_text("after #1")
+    expect(visitor.go("/r/3").locator("#facts")).to_contain_text("again of #2")
 
 
 def test_run_that_waits_is_approved(make_project, serve, visit):
