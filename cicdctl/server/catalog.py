@@ -5,6 +5,7 @@ from __future__ import annotations
 from cicdctl.errors import CicdError
 from cicdctl.model import Pipeline, Trigger, TriggerKind, Value
 from cicdctl.orchestrator.asked import known_pipelines
+from cicdctl.project_config import CONFIG_NAME
 from cicdctl.server.site import Site
 
 _FRESH_S = 5.0
@@ -33,6 +34,13 @@ def _read(site: Site) -> Catalog:
     except CicdError as error:
         return Catalog(problem=error.message)
     return Catalog(pipelines=known.pipelines, problem=known.problem or "")
+
+
+def absent_words(name: str, catalog: Catalog) -> str:
+    """Say why something that has runs is no pipeline: runs of a commit whose file is wrong have that file's name."""
+    if name == CONFIG_NAME:
+        return "commits whose configuration is wrong"
+    return "the configuration cannot be read" if catalog.problem else "no longer in the configuration"
 
 
 def trigger_words(trigger: Trigger) -> str:

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from cicdctl.model import Pipeline, Run, RunState, Value
+from cicdctl.model import Run, RunState, Value
 from cicdctl.server.api import acts
-from cicdctl.server.catalog import catalog_of, trigger_words
+from cicdctl.server.catalog import Catalog, absent_words, catalog_of, trigger_words
 from cicdctl.server.pages.forms import Fields, form
 from cicdctl.server.pages.render import render
 from cicdctl.server.pages.trends import BAR_RUNS, Bars, run_bars
@@ -43,8 +43,10 @@ def show_overview(request: Request) -> Response:
     newest_event = state.newest_event()
     asked = {name: request.query_params.get(name, "").strip()[:200] for name in ("name", "status", "ref")}
     catalog = catalog_of(site)
+    every_s = site.project.settings.orchestrator.watch_interval_s
+    next_at = min((one.next_at for one in site.monitors() if one.next_at is not None), default=None)
     rows = _rows(
-        catalog.pipelines,
+        catalog,
         state.latest_per_pipeline(_SEARCHED_RUNS if asked["ref"] else BAR_RUNS),
         paused=state.queue.paused(),
         ref=asked["ref"].lower(),
@@ -70,31 +72,31 @@ def show_overview(request: Request) -> Response:
         statuses=STATUSES,
         problem=catalog.problem,
         deployments=state.deployments.current(),
-        looks_every_s=site.project.settings.orchestrator.watch_interval_s,
-        looks_next_at=min((one.next_at for one in site.monitors() if one.next_at is not None), default=None),
+        # While forges tell of pushes, and after failures, it is looked at less often than that.
+        looks_every_s=every_s if next_at is None or next_at - time.time() <= every_s + 1 else None,
+        looks_next_at=next_at,
         looks_fail=any(one.error for one in site.monitors()),
     )
 
 
-def _rows(
-    pipelines: Sequence[Pipeline], latest: Mapping[str, Sequence[Run]], *, paused: frozenset[str], ref: str
-) -> list[Row]:
+def _rows(catalog: Catalog, latest: Mapping[str, Sequence[Run]], *, paused: frozenset[str], ref: str) -> list[Row]:
     now = time.time()
-    known = {pipeline.name: pipeline for pipeline in pipelines}
+    known = {pipeline.name: pipeline for pipeline in catalog.pipelines}
     rows = []
     for name in sorted(known.keys() | latest.keys(), key=lambda one: (one.lower(), one)):
         pipeline = known.get(name)
         runs = [run for run in latest.get(name, ()) if not ref or ref in ref_name(run.ref).lower()]
         newest = runs[0] if runs else None
+        status = status_of(newest)
         ended = next((run for run in runs if run.state is RunState.DONE), None)
         rows.append(
             Row(
                 name=name,
-                trigger=trigger_words(pipeline.trigger) if pipeline else "no longer in the configuration",
+                trigger=trigger_words(pipeline.trigger) if pipeline else absent_words(name, catalog),
                 bars=run_bars(runs, now),
                 run=newest,
                 before=word(ended) if ended is not None and ended is not newest else "",
-                status=status_of(newest),
+                status=_left_behind(status) if pipeline is None and not catalog.problem else status,
                 is_paused=name in paused,
                 can_run=pipeline is not None,
                 needs_params=pipeline is not None and any(param.default is None for param in pipeline.params),
@@ -114,6 +116,11 @@ def status_of(run: Run | None) -> str:
     if is_red(run):
         return "failed"
     return "passed" if word(run) == "passed" else "other"
+
+
+def _left_behind(status: str) -> str:
+    """Return the status of what is no pipeline any more: nobody can make it green, so its failure alarms nobody."""
+    return "other" if status == "failed" else status
 
 
 def _light(counted: Mapping[str, int]) -> str:

@@ -10,7 +10,7 @@ from starlette.responses import RedirectResponse, Response
 from cicdctl.model import Run, RunFilter, RunState, RunSummary, StageResult, Value, Verdict
 from cicdctl.server.answers import Refusal
 from cicdctl.server.api import acts
-from cicdctl.server.catalog import catalog_of, trigger_words
+from cicdctl.server.catalog import absent_words, catalog_of, trigger_words
 from cicdctl.server.pages.forms import Fields, back_to, form
 from cicdctl.server.pages.overview import status_of
 from cicdctl.server.pages.render import render
@@ -73,7 +73,7 @@ def show_pipeline(request: Request) -> Response:
         light=_LIGHTS.get(status, "idle"),
         name=name,
         pipeline=pipeline,
-        trigger=trigger_words(pipeline.trigger) if pipeline else "",
+        trigger=trigger_words(pipeline.trigger) if pipeline else absent_words(name, catalog),
         newest=recent[0] if recent else None,
         facts=_facts(ended),
         trend=trend_of(recent),

@@ -60,6 +60,33 @@ def test_row_says_how_a_pipeline_is(project, serve, visit):
     expect(rows.nth(2).locator(".c-name")).to_contain_text("no longer in the configuration")
 
 
+def test_what_is_no_pipeline_any_more_alarms_nobody(make_project, serve, visit):
+    """A commit whose file was wrong, or a pipeline that is gone, cannot get green again; while it is wrong, it is told."""
+    project = make_project(CONFIG)
+    project.cicdctl("history").passes()
+    state = open_state(project.path / ".git" / "cicdctl")
+    try:
+        record_run(state, "build", at=1e9, seconds=1.0)
+        record_run(state, "old", at=1e9, seconds=1.0, verdict=Verdict.FAILED)
+        record_run(state, ".cicd.toml", at=1e9, seconds=0.0, verdict=Verdict.ERROR, stages=())
+    finally:
+        state.close()
+    page = visit(serve(project), scripts=False).go("/")
+    assert page.title() == "✓ Pipelines · project1"
+    rows = page.locator("#rows tr")
+    expect(rows.filter(has_text=".cicd.toml").locator(".c-name")).to_contain_text(
+        "commits whose configuration is wrong"
+    )
+    expect(rows.filter(has_text="old").locator(".c-status")).to_contain_text("failed")
+
+    project.write(".cicd.toml", CONFIG + "[pipelines")
+    project.commit("wrong")
+    wait_until(lambda: page.reload() and page.title() == "✗ Pipelines · project1")
+    expect(rows.filter(has_text="old").locator(".c-name")).to_contain_text("the configuration cannot be read")
+    page.goto(page.url + "p/build")
+    expect(page.locator("main")).to_contain_text("the configuration cannot be read")
+
+
 def test_filter_by_name_status_and_ref(project, serve, visit):
     visitor = visit(serve(project), scripts=False)
     page = visitor.go("/")
