@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import socket
 import ssl
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -19,6 +21,10 @@ TIMEOUT_S = 30.0
 MOST_BYTES = 64 * 2**20
 PART_BYTES = 4 * 2**20  # of a file, which may be larger than the memory
 MOST_LINE_BYTES = 4 * 2**20  # of a stream; ours are a tenth of it
+ANSWER_S = 600.0  # for the whole of an answer; TIMEOUT_S is for each part of it
+_PART_BYTES = 256 * 1024
+_MOST_TEXT = 1000
+_OBEYED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 TOKEN_VARIABLE = "CICDCTL_TOKEN"
 
 
@@ -64,11 +70,18 @@ def read_server_address(text: str) -> Address:
 
 
 class Client:
-    """One server. Keeps a connection; not for several threads at once. `token` may be empty."""
+    """One server. Keeps a connection; not for several threads at once. `token` may be empty.
+
+    `has_heard`: it has answered something. Raises UsageError for a token that cannot be one.
+    """
 
     def __init__(self, address: Address, token: str) -> None:
+        # A token out of a file has a newline at its end. What is no token is named in no error: it may be a secret.
+        if re.fullmatch(r"[\x21-\x7e]*", token.strip()) is None:
+            raise UsageError(f"{TOKEN_VARIABLE} holds no token", hint="cicdctl token create NAME makes one there")
         self.address = address
-        self._token = token
+        self.has_heard = False
+        self._token = token.strip()
         self._connection: http.client.HTTPConnection | None = None
 
     def close(self) -> None:
@@ -79,13 +92,17 @@ class Client:
 
     def get(self, path: str, query: Mapping[str, object] | None = None) -> Any:
         """Return a JSON document. Raises UsageError, StoreError, Unreachable, as the server says."""
+        return _plain(self._read(self._ask("GET", path, query)))
+
+    def get_lines(self, path: str, query: Mapping[str, object] | None = None) -> Any:
+        """Return a window of a log, with what a terminal would obey: whoever shows it removes that."""
         return self._read(self._ask("GET", path, query))
 
     def post(self, path: str, body: Mapping[str, object] | None = None, *, key: str | None = None) -> Any:
         """Have something done and return what the server says; with `key` once, however often it is asked."""
         headers = {"Idempotency-Key": key} if key else {}
         sent = msgspec.json.encode(body or {})
-        return self._read(self._ask("POST", path, None, sent, headers, again=key is not None))
+        return _plain(self._read(self._ask("POST", path, None, sent, headers, again=key is not None)))
 
     def fetch(self, path: str, *, offset: int = 0) -> Iterator[bytes]:
         """Yield a file from a byte on, a part after the other; nothing when there is nothing behind it."""
@@ -99,6 +116,8 @@ class Client:
             if answer.status != 206:  # all of it, whatever was wanted
                 yield part[at:]
                 return
+            if not (answer.getheader("content-range") or "").startswith(f"bytes {at}-"):
+                raise StoreError(f"{self.address.text} sends another part of a file than was asked for")
             yield part
             at += len(part)
             if len(part) < PART_BYTES:
@@ -155,7 +174,9 @@ class Client:
         if method != "GET":
             sent["Content-Type"] = "application/json"
         connection.request(method, self.address.prefix + path, body or None, sent)
-        return connection.getresponse()
+        answer = connection.getresponse()
+        self.has_heard = True
+        return answer
 
     def _connect(self) -> http.client.HTTPConnection:
         host, port = self.address.host, self.address.port
@@ -172,7 +193,7 @@ class Client:
 
     def _whole(self, answer: http.client.HTTPResponse) -> bytes:
         try:
-            raw = answer.read(MOST_BYTES + 1)
+            raw = self._read_all(answer)
         except (OSError, http.client.HTTPException) as error:
             self.close()
             raise self._unreachable(error) from error
@@ -181,6 +202,25 @@ class Client:
             raise StoreError(f"{self.address.text} answers with more than {MOST_BYTES // 2**20} MiB")
         return raw
 
+    @staticmethod
+    def _read_all(answer: http.client.HTTPResponse) -> bytes:
+        """Read an answer to its end, or a byte more than it may have. Raises OSError for one that takes its time."""
+        end = time.monotonic() + ANSWER_S
+        # `read1` of Python 3.11 does not count what it has read.
+        wanted = MOST_BYTES + 1 if answer.length is None else min(answer.length, MOST_BYTES + 1)
+        raw = bytearray()
+        while len(raw) < wanted:
+            part = answer.read1(min(_PART_BYTES, wanted - len(raw)))
+            if not part:
+                break
+            raw += part
+            if time.monotonic() > end:
+                raise TimeoutError(f"no whole answer within {ANSWER_S:.0f} s")
+        if answer.length is not None and len(raw) < wanted:
+            raise http.client.IncompleteRead(b"", wanted - len(raw))
+        answer.close()
+        return bytes(raw)
+
     def _refuse(self, answer: http.client.HTTPResponse) -> None:
         """Raise what the server says of a request that it does not carry out."""
         if answer.status < 300:
@@ -188,7 +228,7 @@ class Client:
         raw = self._whole(answer)
         try:
             told = json.loads(raw)["error"]
-            code, message, hint = (str(told[name]) for name in ("code", "message", "hint"))
+            code, message, hint = (str(told[name])[:_MOST_TEXT] for name in ("code", "message", "hint"))
         except (ValueError, KeyError, TypeError, RecursionError):
             where = answer.getheader("location") if answer.status < 400 else None
             hint = f"it sends elsewhere: {where}" if where else ""
@@ -218,6 +258,17 @@ def _error_of(status: int, code: str, message: str, hint: str) -> CicdError:
     if status in (403, 409) or code in ("usage", "body", "method", "no_such_stage", "no_such_pipeline"):
         return UsageError(message, hint=hint)
     return StoreError(message, hint=hint)
+
+
+def _plain(told: Any) -> Any:
+    """Return a document with what a terminal would obey made visible: names are checked here, but not there."""
+    if isinstance(told, str):
+        return told if told.isprintable() else _OBEYED.sub(lambda found: ascii(found[0])[1:-1], told)
+    if isinstance(told, list):
+        return [_plain(one) for one in told]
+    if isinstance(told, dict):
+        return {_plain(name): _plain(value) for name, value in told.items()}
+    return told
 
 
 def _with_query(path: str, query: Mapping[str, object] | None) -> str:

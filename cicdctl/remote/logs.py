@@ -11,7 +11,12 @@ from cicdctl.remote.client import Client, Unreachable
 from cicdctl.runner.places import file_name, log_path
 from cicdctl.store import OpenAttempt
 
+MOST_BYTES = 8 * 2**30  # of all copies together: a server may send without an end
 _RED = (Verdict.FAILED, Verdict.TIMED_OUT, Verdict.ERROR)
+
+
+class _TooLarge(StoreError):
+    """There is more than anybody reads."""
 
 
 class LogCopies:
@@ -25,6 +30,7 @@ class LogCopies:
         self._client = client
         self._folder = folder
         self._whole: set[str] = set()
+        self._bytes = 0
 
     def bring(self, summary: RunSummary, going_on: list[OpenAttempt]) -> None:
         """Fetch what is wanted of a run, and what has grown of it since."""
@@ -61,8 +67,11 @@ class LogCopies:
         try:
             with path.open("ab") as file:
                 for part in self._client.fetch(f"{log_address(number, stage)}/raw{query}", offset=offset):
+                    self._bytes += len(part)
+                    if self._bytes > MOST_BYTES:
+                        raise _TooLarge(f"the logs of the server are larger than {MOST_BYTES} bytes")
                     file.write(part)
-        except Unreachable:
+        except (Unreachable, _TooLarge):
             raise
         except StoreError:
             if offset:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from cicdctl.config import Settings
-from cicdctl.errors import UsageError
+from cicdctl.errors import StoreError, UsageError
 from cicdctl.plugin_manager import PluginManager
 from cicdctl.project import Project
 from cicdctl.project_config import Invocation
@@ -16,6 +16,8 @@ from cicdctl.remote.client import TOKEN_VARIABLE, Client, read_server_address
 from cicdctl.remote.logs import LogCopies
 from cicdctl.remote.state import RemoteState
 from cicdctl.store import StateStore
+
+_BY_NONSENSE = (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError)
 
 
 class _NotHere:
@@ -43,6 +45,16 @@ class RemoteProject(Project):
 
     def __enter__(self) -> RemoteProject:
         return self
+
+    def __exit__(self, *problem: object) -> None:
+        super().__exit__(*problem)
+        error = problem[1]
+        # A server may tell anything: a word for a list, a time in the year 10^300. Nothing here is a bug for that.
+        if self.client.has_heard and isinstance(error, _BY_NONSENSE):
+            why = f"{type(error).__name__}: {error}"
+            raise StoreError(
+                f"the server tells what makes no sense here: {why}", hint="is it of the same version?"
+            ) from error
 
     def close(self) -> None:
         """Let go of the server."""

@@ -97,7 +97,7 @@ class _Following:
             time.sleep(POLL_S)  # it was cut, or the server ends: once more from where we are
 
     def _begin_near_end(self, tail: int) -> None:
-        window = self._client.get(self._address, self._query(from_line=-tail, lines=tail))
+        window = self._client.get_lines(self._address, self._query(from_line=-tail, lines=tail))
         try:
             lines, self._offset = [str(line) for line in window["lines"]], int(window["size"])
             is_open = bool(window["open_line"])

@@ -99,6 +99,7 @@ def test_same_output_as_on_the_spot(elsewhere):
         ("logs", "1", "lint", "--raw"),
         ("logs", "2", "unit", "--grep", "bad"),
         ("logs", "2", "lint"),
+        ("logs", "2", "lint", "-f", "--tail", "5"),
     ):
         here = project.cicdctl(*command).passes().stdout
         there = elsewhere.cicdctl(*command)
