@@ -40,6 +40,16 @@ def take_the_file(environ: Mapping[str, str], path: Path) -> Lock:
     return held
 
 
+def refuse_second(project: Project, *, name: str | None = None) -> None:
+    """Raise StoreError naming who the orchestrator is already; `name`: what to call one that is gone by now."""
+    who = is_locked(orchestrator_lock(project)) or name
+    if who is not None:
+        raise StoreError(
+            f"an orchestrator watches this repository already: {who.removesuffix(SHARED)}",
+            hint="cicdctl stop ends it",
+        )
+
+
 def take_the_lead(project: Project, *, is_shared: bool = False) -> Lock:
     """Become the one orchestrator. `is_shared`: a signal to our process would end more than that.
 
@@ -48,11 +58,8 @@ def take_the_lead(project: Project, *, is_shared: bool = False) -> Lock:
     path = orchestrator_lock(project)
     held = lock(path, blocking=False)
     if held is None:
-        who = is_locked(path) or "another process"
-        raise StoreError(
-            f"an orchestrator watches this repository already: {who.removesuffix(SHARED)}",
-            hint="cicdctl stop ends it",
-        )
+        refuse_second(project, name="another process")
+    assert held is not None
     if is_shared:
         path.write_text(path.read_text().rstrip("\n") + SHARED + "\n")
     return held

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from cicdctl.errors import UsageError
 from cicdctl.orchestrator.address import tell_address
 from cicdctl.orchestrator.keeper import Watched
+from cicdctl.orchestrator.lead import refuse_second
 from cicdctl.orchestrator.logs import set_up_logging
 from cicdctl.orchestrator.projects import find_projects
 from cicdctl.orchestrator.watch import Orchestrator
@@ -42,6 +43,8 @@ def start_server(
         host, port = host or monitoring.host, monitoring.port if port is None else port
         settings = project.settings.server
         check_webhooks(project)
+        # Before the port is asked for: that it is taken would hide by whom.
+        refuse_second(project)
     is_up = False
 
     def set_up(project: Project) -> None:

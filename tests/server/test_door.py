@@ -52,8 +52,14 @@ def test_token_in_the_address_is_refused(server):
     server.ask("GET", "/api/runs?token=cicd_x").is_refused(400, "token_in_address")
 
 
-def test_port_that_is_taken_is_told(server):
+def test_second_server_of_a_repository_is_told_of_the_first(server):
     said = server.project.cicdctl("serve", "--port", str(server.port)).fails(3).stderr
+    assert f"watches this repository already: pid {server.process.pid}" in said
+    assert "cicdctl stop" in said
+
+
+def test_port_that_is_taken_is_told(server, make_project):
+    said = make_project(unit="true").cicdctl("serve", "--port", str(server.port)).fails(3).stderr
     assert "cannot listen on 127.0.0.1" in said
     assert "--port" in said
 
