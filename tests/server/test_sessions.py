@@ -69,6 +69,14 @@ def test_address_of_the_server_says_that_it_is_https(server):
     assert log_in(server)[0] == "cicd"
 
 
+def test_only_badges_are_for_other_sites(server):
+    """A foreign page that loads something from here as a picture or a script gets nothing of it, but for badges."""
+    policy = "cross-origin-resource-policy"
+    for path in ("/api/runs", "/static/cicdctl.css", "/login", "/nowhere"):
+        assert server.ask("GET", path).headers[policy] == "same-origin"
+    assert server.ask("GET", "/badge/build.svg").headers[policy] == "cross-origin"
+
+
 def test_form_with_many_fields_is_refused(server):
     form = "&".join(f"a{number}=1" for number in range(50)).encode()
     answer = server.ask("POST", "/login", body=form, headers={"Sec-Fetch-Site": "same-origin"})

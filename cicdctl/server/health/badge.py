@@ -37,6 +37,7 @@ def badge(request: Request) -> Response:
     picture = draw(pipeline[:64], text, color).encode()
     mark = f'"{hashlib.sha256(picture).hexdigest()[:16]}"'
     headers = {"ETag": mark, "Cache-Control": "no-cache", "Content-Type": "image/svg+xml"}
+    headers["Cross-Origin-Resource-Policy"] = "cross-origin"  # it is for pages elsewhere
     if request.headers.get("if-none-match") == mark:
         return Response(status_code=304, headers=headers)
     return Response(picture, headers=headers)
