@@ -71,3 +71,10 @@ def known_pipelines(project: Project) -> KnownPipelines:
     except CicdError as error:
         return KnownPipelines(problem=error.message)
     return KnownPipelines(pipelines=config.pipelines if config is not None else ())
+
+
+def is_known(project: Project, pipeline: str) -> bool:
+    """Whether a pipeline is declared or has run; true while the configuration cannot be read."""
+    known = known_pipelines(project)
+    declared = {one.name for one in known.pipelines}
+    return known.problem is not None or pipeline in declared | set(project.state.latest_per_pipeline(1))

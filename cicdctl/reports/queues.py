@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from cicdctl.errors import UsageError
 from cicdctl.model import Run, RunState, RunSummary
-from cicdctl.orchestrator.asked import go_on_with
+from cicdctl.near_words import near_word
+from cicdctl.orchestrator.asked import go_on_with, is_known, known_pipelines
 from cicdctl.orchestrator.drain import drain
 from cicdctl.orchestrator.intake import queue_run
 from cicdctl.orchestrator.pausing import let_go_on
@@ -14,6 +15,7 @@ from cicdctl.reports import lines
 from cicdctl.reports.document import run_document, run_fields
 from cicdctl.reports.ending import run_status
 from cicdctl.reports.output import print_document, print_lines, say_aside
+from cicdctl.reports.text import quoted
 from cicdctl.runner import RunRequest
 from cicdctl.runner.selection import find_run
 from cicdctl.units import count
@@ -50,7 +52,14 @@ def print_queued(project: Project, run: Run, *, wait: str, json: bool) -> int:
 
 
 def print_paused(project: Project, pipeline: str) -> int:
-    """Pause one pipeline, or (empty) the queue, and say what waits. Returns exit status 0."""
+    """Pause one pipeline, or (empty) the queue, and say what waits. Returns exit status 0.
+
+    Raises UsageError for a pipeline that nobody knows.
+    """
+    if pipeline and not is_known(project, pipeline):
+        known = [one.name for one in known_pipelines(project).pipelines]
+        said = f'there is no pipeline "{quoted(pipeline)}"{near_word(pipeline, known)}'
+        raise UsageError(said, hint="pipelines: " + ", ".join(known))
     queue = project.state.queue
     is_new = queue.pause(pipeline)
     what = f'pipeline "{pipeline}"' if pipeline else "the queue"

@@ -64,6 +64,7 @@ def test_pause_after_failure(make_project, wait_for_quiet):
     assert "since #3 failed" in project.cicdctl("status").passes().stdout
     project.cicdctl("resume").passes()
     project.cicdctl("pause", "build").passes()
+    assert 'did you mean "build"?' in project.cicdctl("pause", "biuld").fails(2).stderr
     assert 'paused: pipeline "build"; cicdctl' in project.cicdctl("status").passes().stdout
 
 

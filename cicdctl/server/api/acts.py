@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from cicdctl.errors import UsageError
 from cicdctl.model import Run, RunState, RunSummary, TriggerKind, Value
 from cicdctl.near_words import near_word
-from cicdctl.orchestrator.asked import go_on_with, known_pipelines, request_from_outside
+from cicdctl.orchestrator.asked import go_on_with, is_known, request_from_outside
 from cicdctl.orchestrator.drain import drain
 from cicdctl.orchestrator.intake import queue_once, queue_run
 from cicdctl.orchestrator.pausing import let_go_on
@@ -178,6 +178,5 @@ def is_held(site: Site, run: Run) -> bool:
 
 
 def _require_known(project: Project, pipeline: str) -> None:
-    known = {one.name for one in known_pipelines(project).pipelines} | set(project.state.latest_per_pipeline(1))
-    if pipeline not in known:
+    if not is_known(project, pipeline):
         raise Refusal(404, "no_such_pipeline", f'there is no pipeline "{pipeline[:80]}"')
