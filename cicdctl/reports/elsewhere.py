@@ -56,8 +56,11 @@ def print_started_there(run: Run, *, json: bool) -> int:
 
 
 def follow_there(project: Project, run: Run) -> int:
-    """Tell of a run until it has ended, through the reports that are installed. Returns its exit status."""
-    summary = _wait_for_start(project, run.number)
+    """Tell of a run until it has ended, through the reports that are installed. Returns its exit status.
+
+    Raises Paused when it does not start before somebody says so.
+    """
+    summary = _wait_there(project, run.number, "start")
     project.plugins.announce("cicdctl_run_started", run=summary.run, plan=_plan_of(summary.run))
     told: set[str] = set()
     begun: set[tuple[str, int]] = set()
@@ -85,17 +88,23 @@ def print_triggered_there(
     run = start_there(project, pipeline, revision, params)
     if wait == "none":
         return print_started_there(run, json=json)
-    ask_at = 0.0
-    while not _is_over(summary := load_there(project, run.number), wait):
-        if time.monotonic() >= ask_at:
-            ask_at = time.monotonic() + ASK_S
-            _refuse_paused(project, summary.run)
-        time.sleep(POLL_S)
+    summary = _wait_there(project, run.number, wait)
     if json:
         print_document("run", run_document(summary))
     else:
         print_lines([lines.run_end(summary)])
     return exit_status(summary) if summary.run.verdict is not None else 0
+
+
+def _wait_there(project: Project, number: int, wait: str) -> RunSummary:
+    """Return a run that has started, or ended. Raises Paused when it waits for people."""
+    ask_at = 0.0
+    while not _is_over(summary := load_there(project, number), wait):
+        if time.monotonic() >= ask_at:
+            ask_at = time.monotonic() + ASK_S
+            _refuse_paused(project, summary.run)
+        time.sleep(POLL_S)
+    return summary
 
 
 def _is_over(summary: RunSummary, wait: str) -> bool:
@@ -185,17 +194,6 @@ def _act(project: Project, text: str, action: str, body: Mapping[str, object]) -
 def _client(project: Project) -> Any:
     assert isinstance(project, RemoteProject)
     return project.client
-
-
-def _wait_for_start(project: Project, number: int) -> RunSummary:
-    """Return a run that waits no longer, saying once that it waits for an approval."""
-    is_told = False
-    while (summary := load_there(project, number)).run.state in _WAITING:
-        if not is_told and summary.run.state is RunState.BLOCKED:
-            say_aside(f"#{number} waits for an approval: cicdctl approve {number}")
-            is_told = True
-        time.sleep(POLL_S)
-    return summary
 
 
 def load_there(project: Project, number: int) -> RunSummary:

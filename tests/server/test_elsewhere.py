@@ -234,6 +234,8 @@ def test_refusals_and_notices_are_those_on_the_spot(elsewhere):
         if argv == ("pause",):
             assert elsewhere.cicdctl("pause") == "the queue is paused: 4 runs waiting\n"
         assert both(*argv)[0] == status, argv
+    assert "is paused" in elsewhere.cicdctl("run", "build", status=6)
+    assert "#10 waits for an approval" in elsewhere.cicdctl("run", "ship", status=6)
     approved = [project.cicdctl("approve", "3").passes().stdout, elsewhere.cicdctl("approve", "4")]
     assert approved == ["#3 ship approved\n", "#4 ship approved\n"]
     cancelled = [project.cicdctl("cancel", "5").passes().stdout, elsewhere.cicdctl("cancel", "6")]

@@ -7,6 +7,7 @@ import { Times } from "/static/times.js";
 const ROW = 20;
 const END_PX = 5;
 const MOST_PX = 15e6; // browsers end between 17 and 33 million; above it the scrollbar is scaled
+const ENDS_ARE_TOLD = "onscrollend" in window;
 const SOON_MS = 25;
 const TIMES_MS = 1000; // lines that come have no times; those are asked for afterwards
 
@@ -70,6 +71,7 @@ export class LogView {
     this.marks = new Marks();
     this.root.replaceChildren(tools, make("div", { class: "pane" }, this.view, this.nothing, this.marks.element));
     this.view.addEventListener("scroll", () => this.onScroll(), { passive: true });
+    this.view.addEventListener("scrollend", () => { if (this.isScaled) this.place(); });
     this.layer.addEventListener("click", (event) => this.onClick(event));
     this.field.addEventListener("input", () => { clearTimeout(this.typing); this.typing = setTimeout(() => this.search(), 200); });
     this.field.addEventListener("keydown", (event) => { if (event.key === "Enter") this.step(event.shiftKey ? -1 : 1); });
@@ -123,7 +125,8 @@ export class LogView {
     else if (now >= most - 1) this.top = this.most;
     // A small step is one of the lines, a large one is one of the scrollbar.
     else this.top = Math.abs(moved) <= this.view.clientHeight ? Math.min(this.most, Math.max(0, this.top + moved)) : (now / most) * this.most;
-    if (this.isScaled) { clearTimeout(this.resting); this.resting = setTimeout(() => this.place(), 150); }
+    // Not within a movement: a browser that is slow to draw would end it there.
+    if (this.isScaled && !ENDS_ARE_TOLD) { clearTimeout(this.resting); this.resting = setTimeout(() => this.place(), 500); }
     this.setFollowing(this.isGrowing && this.most - this.top <= END_PX, false);
     this.paint();
   }
