@@ -33,7 +33,7 @@ def test_not_ready_when_the_disk_is_nearly_full(make_project, serve):
     """The floor is what the operator says; the process lives all the same."""
     server = serve(make_project('[orchestrator]\nmin_free = "900TB"\n[pipelines.build.stages]\nunit = "true"\n'))
     answer = server.ask("GET", "/readyz")
-    assert (answer.status, answer.text) == (503, "the disk is nearly full\n")
+    assert (answer.status, answer.text) == (503, "the disk is nearly full: less is free than orchestrator.min_free\n")
     assert server.ask("GET", "/healthz").status == 200
 
 

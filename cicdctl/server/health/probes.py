@@ -34,7 +34,7 @@ def _problem(site: Site) -> str | None:
     try:
         check_free_space(site.project)
     except CicdError:
-        return "the disk is nearly full"
+        return "the disk is nearly full: less is free than orchestrator.min_free"
     return None
 
 
