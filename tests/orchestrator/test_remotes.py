@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -172,16 +173,23 @@ def test_broken_remotes_delay_nobody(make_project, http, wait_for_quiet, wait_un
     )
     (tmp_path / "ci.toml").write_text(OPERATOR + tables)
     process = one.start("watch", "--config", str(tmp_path / "ci.toml"))
+    lines: list[str] = []
+    reader = threading.Thread(target=lambda: lines.extend(iter(process.stderr.readline, "")))
+    reader.start()
     try:
         state = one.path / ".git/cicdctl/state.db"
         wait_until(lambda: state.exists() and seen_of(state) is not None and hanging.requests, what="the first look")
         one.commit("second")
         wait_for_quiet(one, 2)
         wait_until(lambda: len(http.requests) > 2, what="another try")
+        wait_until(lambda: any("Could not resolve host" in line for line in lines), what="what the resolver says")
     finally:
         process.terminate()
-        said = process.communicate(timeout=20)[1]
+        process.wait(timeout=20)
+        reader.join(timeout=20)
+        process.communicate()
         hanging.close()
+    said = "".join(lines)
     assert "The requested URL returned error: 429" in said
     assert "Could not resolve host: no-such-host.invalid" in said
     assert not any("no-such-host" in line or hanging.url("") in line for line in command_lines())

@@ -44,7 +44,7 @@ def test_overview_follows_a_run_without_being_loaded_again(server, visit, tmp_pa
 
     server.project.cicdctl("trigger", "build").passes()
     expect(status).to_have_text("running")
-    expect(page).to_have_title("✗ Pipelines · project1")
+    expect(page).to_have_title("▸ Pipelines · project1")
     expect(page.locator("#figure-running")).to_contain_text("1 running")
 
     (tmp_path / "go").touch()
