@@ -6,6 +6,7 @@ import asyncio
 import os
 import re
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from functools import partial
@@ -64,20 +65,56 @@ class OrchestratorState(Value, frozen=True, kw_only=True):
     latest: Mapping[str, Run] = {}
 
 
-def read_state(project: Project) -> OrchestratorState:
-    """Return what goes on in a repository, here or elsewhere."""
-    active = project.state.runs(RunFilter(active=True, limit=1000))
-    newest = project.state.latest_per_pipeline(10)
-    waiting = tuple(run for run in active if run.state in (RunState.QUEUED, RunState.BLOCKED))
-    ended = {name: [run for run in runs if run.verdict is not None] for name, runs in newest.items()}
-    return OrchestratorState(
-        running=tuple(run for run in active if run not in waiting),
-        waiting=waiting,
-        latest={name: runs[0] for name, runs in ended.items() if runs},
-    )
+class OrchestratorCalls(ABC):
+    """What is the same of an orchestrator here and one elsewhere."""
+
+    @abstractmethod
+    def trigger_pipeline(
+        self,
+        name: str,
+        params: Mapping[str, str] | None = None,
+        *,
+        revision: str = "HEAD",
+        wait: bool = True,
+        timeout: float | None = None,
+    ) -> PipelineResult:
+        """Queue a run of a pipeline on a commit and return how it ended; with `wait=False` at once."""
+
+    @abstractmethod
+    def _open(self) -> Project: ...
+
+    async def trigger_pipeline_async(
+        self, name: str, params: Mapping[str, str] | None = None, **options: Any
+    ) -> PipelineResult:
+        """Do as `trigger_pipeline` without blocking the event loop, in a thread of its own; hundreds may wait."""
+        call = partial(self.trigger_pipeline, name, params, **options)
+        return await asyncio.wrap_future(in_thread(call, name=f"trigger-{name}", daemon=True))
+
+    def get_state(self) -> OrchestratorState:
+        """Return what runs, what waits, and how each pipeline ended last."""
+        with self._open() as project:
+            active = project.state.runs(RunFilter(active=True, limit=1000))
+            newest = project.state.latest_per_pipeline(10)
+        waiting = tuple(run for run in active if run.state in (RunState.QUEUED, RunState.BLOCKED))
+        ended = {name: [run for run in runs if run.verdict is not None] for name, runs in newest.items()}
+        return OrchestratorState(
+            running=tuple(run for run in active if run not in waiting),
+            waiting=waiting,
+            latest={name: runs[0] for name, runs in ended.items() if runs},
+        )
+
+    def is_pipeline_running(self, name: str) -> bool:
+        """Whether a run of this pipeline goes on or waits."""
+        with self._open() as project:
+            return bool(project.state.runs(RunFilter(pipeline=name, active=True, limit=1)))
+
+    def get_pipeline_history(self, name: str, limit: int = 10) -> list[Run]:
+        """Return the latest runs of a pipeline, the newest first, those that go on among them."""
+        with self._open() as project:
+            return project.state.runs(RunFilter(pipeline=name, limit=limit))
 
 
-class CICDOrchestrator:
+class CICDOrchestrator(OrchestratorCalls):
     """Watches one repository and triggers its pipelines. Every method is safe from any thread.
 
     `config` is what `.cicd.toml` holds, as a mapping; sections that it leaves out come from the repository.
@@ -159,13 +196,6 @@ class CICDOrchestrator:
             summary = wait_for_run(project, run.number, timeout_s=timeout)
         return self._told(PipelineResult(run=summary.run, stages=summary.stages))
 
-    async def trigger_pipeline_async(
-        self, name: str, params: Mapping[str, str] | None = None, **options: Any
-    ) -> PipelineResult:
-        """Do as `trigger_pipeline` without blocking the event loop, in a thread of its own; hundreds may wait."""
-        call = partial(self.trigger_pipeline, name, params, **options)
-        return await asyncio.wrap_future(in_thread(call, name=f"trigger-{name}", daemon=True))
-
     def register_workflow(self, name: str, function: Callable[..., Any]) -> None:
         """Give a function a name to start it by."""
         self._workflows.register(name, function)
@@ -184,21 +214,6 @@ class CICDOrchestrator:
         for kind in kinds:
             workflows.register(kind.name, partial(kind.run, self))  # type: ignore[attr-defined]
         return self._workflows.over(workflows).start(name, *arguments, **named)
-
-    def get_state(self) -> OrchestratorState:
-        """Return what runs, what waits, and how each pipeline ended last."""
-        with self._open() as project:
-            return read_state(project)
-
-    def is_pipeline_running(self, name: str) -> bool:
-        """Whether a run of this pipeline goes on or waits."""
-        with self._open() as project:
-            return bool(project.state.runs(RunFilter(pipeline=name, active=True, limit=1)))
-
-    def get_pipeline_history(self, name: str, limit: int = 10) -> list[Run]:
-        """Return the latest runs of a pipeline, the newest first, those that go on among them."""
-        with self._open() as project:
-            return project.state.runs(RunFilter(pipeline=name, limit=limit))
 
     def _told(self, result: PipelineResult) -> PipelineResult:
         if self._on_result is not None:

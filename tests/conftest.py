@@ -196,3 +196,16 @@ def marked_processes(needle: bytes) -> list[str]:
         if command and (folder.startswith(needle) or b"=" + needle in environ):
             found.append(command.replace(b"\0", b" ").decode("utf-8", "replace"))
     return found
+
+
+@pytest.fixture
+def wait_until() -> Callable[..., None]:
+    """Wait for something that other processes bring about."""
+
+    def wait(is_true: Callable[[], bool], *, what: str = "it", timeout_s: float = 30.0) -> None:
+        end = time.monotonic() + timeout_s
+        while not is_true():
+            assert time.monotonic() < end, f"{what} did not come about"
+            time.sleep(0.05)
+
+    return wait

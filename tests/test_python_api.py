@@ -9,10 +9,10 @@ import threading
 import time
 
 import pytest
+from own_loop import run_async
 
 from cicdctl import CICDOrchestrator, Verdict
 from cicdctl.errors import ConfigError, GitError, Paused, StoreError, UsageError
-from tests.support.own_loop import run_async
 
 PIPELINES = """
 [pipelines.build.stages.compile]

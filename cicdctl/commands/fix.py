@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 from cicdctl.commands.fixing import find_record, fixing_project, run_and_stage
 from cicdctl.commands.names import complete_run
 from cicdctl.commands.opening import open_here
-from cicdctl.model.fixing import FixOutcome
+from cicdctl.model.fix_record import FixOutcome
 from cicdctl.reports.choice import install_warnings
 
 

@@ -7,7 +7,7 @@ import typer
 from cicdctl.commands.opening import open_here
 from cicdctl.errors import UsageError
 from cicdctl.model import RunFilter, TriggerKind, Verdict
-from cicdctl.model.fixing import FixRecord
+from cicdctl.model.fix_record import FixRecord
 from cicdctl.project import Project
 from cicdctl.reports.choice import install_warnings
 

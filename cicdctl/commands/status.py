@@ -47,7 +47,7 @@ def status(
 
 def _paused(project: Project) -> dict[str, str]:
     if not project.is_here:
-        from cicdctl.reports.elsewhere import paused_there
+        from cicdctl.remote.waiting import paused_there
 
         return paused_there(project)
     return {name: since_words(project, name) for name in project.state.queue.paused()}

@@ -10,7 +10,8 @@ from msgspec.structs import replace
 from cicdctl.errors import CicdError, GitError, UsageError
 from cicdctl.fixing.judging import waiting
 from cicdctl.git import RefMoved
-from cicdctl.model.fixing import CandidateFile, FixOutcome, FixRecord
+from cicdctl.model.fix_record import FixOutcome, FixRecord
+from cicdctl.model.fixing import CandidateFile
 from cicdctl.project import Project
 
 UNDO_PREFIX = "refs/cicd/undo/"

@@ -18,19 +18,8 @@ from cicdctl.fixing.judging import blocks, judge
 from cicdctl.fixing.known_fixes import find_known
 from cicdctl.fixing.tampering import Seals
 from cicdctl.fixing.work import OpenFixer, Work
-from cicdctl.model.fixing import (
-    Candidate,
-    FixAttempt,
-    FixOutcome,
-    FixRecord,
-    FixRequest,
-    FixResult,
-    FixState,
-    FixStatus,
-    FixUsage,
-    GuardFinding,
-    PreviousAttempt,
-)
+from cicdctl.model.fix_record import FixAttempt, FixOutcome, FixRecord, FixState
+from cicdctl.model.fixing import Candidate, FixRequest, FixResult, FixStatus, FixUsage, GuardFinding, PreviousAttempt
 
 # After its deadline a fixer has this long to notice.
 GRACE_S = 5.0

@@ -15,7 +15,7 @@ from cicdctl.fixing.evidence import PROOF
 from cicdctl.fixing.judging import waiting
 from cicdctl.fixing.proof import TRAILER, digest_of
 from cicdctl.model import Value
-from cicdctl.model.fixing import FixOutcome, FixRecord, FixState
+from cicdctl.model.fix_record import FixOutcome, FixRecord, FixState
 from cicdctl.near_words import near_word
 from cicdctl.project import Project
 

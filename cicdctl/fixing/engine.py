@@ -13,7 +13,8 @@ from cicdctl.fixing.offer import make_commit, publish
 from cicdctl.fixing.proving import stage_candidate, verify
 from cicdctl.fixing.understanding import check_flakiness, triage
 from cicdctl.fixing.work import Ended, Work
-from cicdctl.model.fixing import FixOutcome, FixRecord, FixState, FixStatus
+from cicdctl.model.fix_record import FixOutcome, FixRecord, FixState
+from cicdctl.model.fixing import FixStatus
 
 # From the state a fix is in to what is done next. Each step ends in `advance` or `end`; each may be done twice.
 STEPS: Mapping[FixState, Callable[[Work], None]] = {

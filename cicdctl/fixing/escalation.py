@@ -6,7 +6,7 @@ import time
 
 from cicdctl.fixing.defang import defang_line
 from cicdctl.fixing.work import Work
-from cicdctl.model.fixing import FixOutcome
+from cicdctl.model.fix_record import FixOutcome
 
 QUIET_S = 6 * 3600.0
 TAIL_LINES = 20

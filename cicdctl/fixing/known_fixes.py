@@ -7,7 +7,7 @@ import msgspec
 from cicdctl.errors import CicdError
 from cicdctl.fixing.evidence import PROOF
 from cicdctl.fixing.work import OpenFixer, Work
-from cicdctl.model.fixing import FixOutcome, FixRecord
+from cicdctl.model.fix_record import FixOutcome, FixRecord
 
 _PROVED = (FixOutcome.FIXED, FixOutcome.WAITING_FOR_APPROVAL)
 

@@ -16,7 +16,8 @@ from cicdctl.fixing.work import Work
 from cicdctl.git import RefMoved
 from cicdctl.git.commit import write_commit
 from cicdctl.git.notes import append_note
-from cicdctl.model.fixing import FixOutcome, FixRecord, FixState, TestInventory
+from cicdctl.model.fix_record import FixOutcome, FixRecord, FixState
+from cicdctl.model.fixing import TestInventory
 
 NOTES_REF = "refs/notes/cicdctl"
 AUTHOR = ("cicdctl fix", "cicdctl@localhost")

@@ -7,7 +7,8 @@ import time
 from cicdctl.config import Config
 from cicdctl.git import Repository
 from cicdctl.model import Pipeline, Run, StageResult, TriggerKind, Trust, Value, Verdict
-from cicdctl.model.fixing import FailureBundle, FixOutcome
+from cicdctl.model.fix_record import FixOutcome
+from cicdctl.model.fixing import FailureBundle
 from cicdctl.planning.names import matches_name
 from cicdctl.project import Project
 from cicdctl.store import FixJournal

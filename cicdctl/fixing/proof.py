@@ -8,7 +8,8 @@ from typing import Any
 
 import msgspec
 
-from cicdctl.model.fixing import SCHEMA, FixRecord, Verification
+from cicdctl.model.fix_record import FixRecord
+from cicdctl.model.fixing import SCHEMA, Verification
 
 TRAILER = "Cicdctl-Proof:"
 

@@ -9,16 +9,8 @@ from cicdctl.fixing.judging import blocks, judge
 from cicdctl.fixing.removed_tests import find_removed_tests
 from cicdctl.fixing.work import Work, stage_of
 from cicdctl.model import RunFilter, RunSummary, TriggerKind, Verdict
-from cicdctl.model.fixing import (
-    FailureBundle,
-    FixOutcome,
-    FixState,
-    GuardFinding,
-    NotRun,
-    TestInventory,
-    Verification,
-    VerifiedStage,
-)
+from cicdctl.model.fix_record import FixOutcome, FixState
+from cicdctl.model.fixing import FailureBundle, GuardFinding, NotRun, TestInventory, Verification, VerifiedStage
 
 _SANDBOX_ORDER = ("none", "landlock", "container", "bwrap")
 

@@ -17,7 +17,7 @@ from cicdctl.fixing.evidence import has_bundle, save_bundle
 from cicdctl.fixing.going_out import digest_of_url, origin_of
 from cicdctl.fixing.work import FixOptions, OpenFixer, Tell, Work
 from cicdctl.model import Run, RunSummary, StageResult
-from cicdctl.model.fixing import FixRecord, FixState
+from cicdctl.model.fix_record import FixRecord, FixState
 from cicdctl.project import Project
 from cicdctl.store import Lock, is_locked, lock
 

@@ -7,7 +7,7 @@ from cicdctl.fixing.policy import Refusal, refuse_category, refuse_loop, refuse_
 from cicdctl.fixing.work import Work, stage_of
 from cicdctl.git import MissingObject
 from cicdctl.model import RunFilter, Verdict
-from cicdctl.model.fixing import FixOutcome, FixState
+from cicdctl.model.fix_record import FixOutcome, FixState
 
 
 def triage(work: Work) -> None:

@@ -21,7 +21,8 @@ from cicdctl.git.commit import write_commit
 from cicdctl.git.trees import FILE, PROGRAM
 from cicdctl.kinds import Fixer
 from cicdctl.model import RunSummary, StageResult, Value, Verdict
-from cicdctl.model.fixing import Applicability, FailureBundle, FixBudget, FixOutcome, FixRecord, FixState
+from cicdctl.model.fix_record import FixOutcome, FixRecord, FixState
+from cicdctl.model.fixing import Applicability, FailureBundle, FixBudget
 from cicdctl.planning.names import matches_name
 from cicdctl.project import Project
 

@@ -7,7 +7,7 @@ import time
 
 from cicdctl.errors import CicdError
 from cicdctl.model import Run, RunFilter, RunSummary
-from cicdctl.model.fixing import FixOutcome
+from cicdctl.model.fix_record import FixOutcome
 from cicdctl.model.verdict import TRIALS
 from cicdctl.orchestrator.culprit import look_for_culprit
 from cicdctl.orchestrator.fix_starts import go_on_with_fixes, may_go_on, start_fix_process, wants_fix

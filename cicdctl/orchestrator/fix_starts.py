@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cicdctl.errors import CicdError
 from cicdctl.model import RunSummary, Trust, Verdict
-from cicdctl.model.fixing import FixRecord, FixState
+from cicdctl.model.fix_record import FixRecord, FixState
 from cicdctl.model.verdict import TRIALS
 from cicdctl.planning.names import matches_name
 from cicdctl.project import Project

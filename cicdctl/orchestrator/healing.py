@@ -8,7 +8,7 @@ from cicdctl.fixing.failed_stage import find_repairable
 from cicdctl.fixing.forecast import Forecast, forecast
 from cicdctl.fixing.sessions import start_fix
 from cicdctl.fixing.work import FixOptions, Tell
-from cicdctl.model.fixing import FixRecord
+from cicdctl.model.fix_record import FixRecord
 from cicdctl.orchestrator.fix_checks import RunChecker
 from cicdctl.project import Project
 from cicdctl.runner.pins import let_go

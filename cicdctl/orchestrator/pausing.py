@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from cicdctl.model import Run, RunFilter
+from collections.abc import Callable, Collection
+
+from cicdctl.errors import Paused
+from cicdctl.model import Run, RunFilter, RunState
 from cicdctl.orchestrator.places import RED, events_of
 from cicdctl.project import Project
 from cicdctl.store import Noted
@@ -49,3 +52,21 @@ def since_words(project: Project, pipeline: str) -> str:
 def words_since(number: int | None) -> str:
     """Say since which failure something is paused; empty where a person did it."""
     return f" since #{number} failed" if number is not None else ""
+
+
+def is_held(run: Run, paused: Collection[str]) -> bool:
+    """Whether a run waits for people: for an approval, or because it is among what is paused (empty: everything)."""
+    if run.state is RunState.BLOCKED:
+        return True
+    return run.state is RunState.QUEUED and ("" in paused or run.pipeline in paused)
+
+
+def refuse_held(run: Run, paused: Collection[str], since: Callable[[str], str]) -> None:
+    """Raise Paused for a run that nobody will start before somebody says so; `since` as `since_words`, of a name."""
+    if run.state is RunState.BLOCKED:
+        raise Paused(f"run #{run.number} waits for an approval", hint=f"cicdctl approve {run.number} lets it start")
+    if is_held(run, paused):
+        name = "" if "" in paused else run.pipeline
+        what = f'pipeline "{name}"' if name else "the queue"
+        hint = f"cicdctl resume{f' {name}' if name else ''} lets it go on"
+        raise Paused(f"run #{run.number} waits: {what} is paused{since(name)}", hint=hint)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 from cicdctl.errors import CicdError, Paused, StoreError
 from cicdctl.model import Run, RunState, RunSummary
 from cicdctl.orchestrator.drain import drain
-from cicdctl.orchestrator.pausing import since_words
+from cicdctl.orchestrator.pausing import is_held, refuse_held, since_words
 from cicdctl.project import Project
 from cicdctl.runner.recovery import recover
 from cicdctl.units import count
@@ -44,23 +45,10 @@ def _wait(project: Project, number: int, is_over: Callable[[Run], bool], timeout
             raise TimeoutError(f"run #{number} has not ended after {timeout_s:g} s")
         if now >= next_look:
             next_look = now + RECOVER_EVERY_S
-            _refuse_paused(project, summary.run)
+            refuse_held(summary.run, project.state.queue.paused(), partial(since_words, project))
             recover(project)
             drain(project)
         time.sleep(POLL_S)
-
-
-def _refuse_paused(project: Project, run: Run) -> None:
-    if run.state is RunState.BLOCKED:
-        raise Paused(f"run #{run.number} waits for an approval", hint=f"cicdctl approve {run.number} lets it start")
-    paused = project.state.queue.paused()
-    if _is_held(run, paused):
-        name = "" if "" in paused else run.pipeline
-        what = f'pipeline "{name}"' if name else "the queue"
-        raise Paused(
-            f"run #{run.number} waits: {what} is paused{since_words(project, name)}",
-            hint=f"cicdctl resume{f' {name}' if name else ''} lets it go on",
-        )
 
 
 def work_off(project: Project, *, timeout_s: float | None = None, on_end: Callable[[Run], object]) -> None:
@@ -86,17 +74,11 @@ def work_off(project: Project, *, timeout_s: float | None = None, on_end: Callab
             return
         paused = queue.paused()
         left = [project.state.load(number) for number in known]
-        is_held = bool(left) and all(one is not None and _is_held(one.run, paused) for one in left)
-        if is_held and not queue.due_chains():  # what comes after one that has just ended is not known yet
+        are_held = bool(left) and all(one is not None and is_held(one.run, paused) for one in left)
+        if are_held and not queue.due_chains():  # what comes after one that has just ended is not known yet
             what = f"{count(len(left), 'run')} waiting: paused, or without the approval that is needed"
             raise Paused(what, hint="cicdctl resume and cicdctl approve let them go on")
         if timeout_s is not None and time.monotonic() - began >= timeout_s:
             what = f"{count(len(known), 'run')} not ended after {timeout_s:g} s"
             raise CicdError(what, hint="they go on; cicdctl status shows them")
         time.sleep(POLL_S)
-
-
-def _is_held(run: Run, paused: frozenset[str]) -> bool:
-    if run.state is RunState.BLOCKED:
-        return True
-    return run.state is RunState.QUEUED and ("" in paused or run.pipeline in paused)

@@ -32,6 +32,10 @@ class Unreachable(StoreError):
     """The server does not answer. What was asked for may have happened or not; asking for state is harmless."""
 
 
+class NotThere(StoreError):
+    """There is no such run."""
+
+
 class Address(Value, frozen=True, kw_only=True):
     """Where a server is; `prefix` is what comes before each path, without a slash at its end."""
 
@@ -254,6 +258,8 @@ def _error_of(status: int, code: str, message: str, hint: str) -> CicdError:
         return GitError(message, hint=hint)
     if code == "paused":
         return Paused(message, hint=hint)
+    if code == "no_such_run":
+        return NotThere(message, hint=hint)
     # What cannot be done with a run as it is now, 409, is a wrong command here as well.
     if status in (403, 409) or code in ("usage", "body", "method", "no_such_stage", "no_such_pipeline"):
         return UsageError(message, hint=hint)

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from cicdctl.errors import StoreError
 from cicdctl.model import Deployment, Run, RunFilter, RunSummary
-from cicdctl.remote.client import Client
+from cicdctl.remote.client import Client, NotThere
 from cicdctl.remote.logs import LogCopies
 from cicdctl.remote.values import read_deployment, read_open_attempts, read_run, read_summary
 from cicdctl.store import OpenAttempt
@@ -25,10 +24,6 @@ class RemoteState:
         self._told: dict[int, Mapping[str, Any]] = {}
         self.queue = RemoteQueue(client)
         self.deployments = RemoteDeployments(client, self)
-
-    def close(self) -> None:
-        """Let go of the connection."""
-        self._client.close()
 
     def runs(self, wanted: RunFilter) -> list[Run]:
         """See `StateStore.runs`."""
@@ -54,10 +49,8 @@ class RemoteState:
         """See `StateStore.load`. Brings the logs that are wanted."""
         try:
             told = self._client.get(f"/api/runs/{number}")
-        except StoreError as error:
-            if "there is no run" in error.message:
-                return None
-            raise
+        except NotThere:
+            return None
         summary = read_summary(told)
         self._told = {number: told}
         self._logs.bring(summary, read_open_attempts(told))
@@ -76,20 +69,12 @@ class RemoteState:
         """Return all that the server says of a run, as `GET /api/runs/{number}` has it, of the last look."""
         return self._told.get(number) or self._client.get(f"/api/runs/{number}")
 
-    def request_cancel(self, number: int, reason: str) -> bool:
-        """See `StateStore.request_cancel`."""
-        return bool(self._client.post(f"/api/runs/{number}/cancel", {"reason": reason}).get("requested", True))
-
 
 class RemoteQueue:
     """The queue of a server, to look at."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
-
-    def held(self) -> list[Run]:
-        """Return nothing: runs whose runner died are found out there."""
-        return []
 
     def paused(self) -> frozenset[str]:
         """See `QueueStore.paused`."""

@@ -8,13 +8,11 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from cicdctl.errors import Paused, StoreError
-from cicdctl.model import Pipeline, Plan, PlannedStage, Run, RunState, RunSummary, Stage
-from cicdctl.orchestrator.pausing import words_since
+from cicdctl.model import Pipeline, Plan, PlannedStage, Run, RunState, Stage
 from cicdctl.project import Project
-from cicdctl.remote.client import Unreachable
 from cicdctl.remote.project import RemoteProject
 from cicdctl.remote.values import read_run
+from cicdctl.remote.waiting import POLL_S, load_there, wait_for_end, wait_for_start
 from cicdctl.reports import lines
 from cicdctl.reports.document import run_document, run_fields
 from cicdctl.reports.ending import exit_status
@@ -22,11 +20,6 @@ from cicdctl.reports.output import print_document, print_lines, say_aside
 from cicdctl.reports.text import quoted
 from cicdctl.runner.selection import find_run, run_number
 from cicdctl.units import count
-
-POLL_S = 0.25
-ASK_S = 1.0  # how often it is asked whether what is waited for is paused
-PATIENCE_S = 120.0  # with a server that does not answer, while a run goes on there
-_WAITING = (RunState.QUEUED, RunState.BLOCKED)
 
 
 def start_there(project: Project, pipeline: str, revision: str, params: Mapping[str, str]) -> Run:
@@ -60,7 +53,7 @@ def follow_there(project: Project, run: Run) -> int:
 
     Raises Paused when it does not start before somebody says so.
     """
-    summary = _wait_there(project, run.number, "start")
+    summary = wait_for_start(project, run.number)
     project.plugins.announce("cicdctl_run_started", run=summary.run, plan=_plan_of(summary.run))
     told: set[str] = set()
     begun: set[tuple[str, int]] = set()
@@ -88,40 +81,12 @@ def print_triggered_there(
     run = start_there(project, pipeline, revision, params)
     if wait == "none":
         return print_started_there(run, json=json)
-    summary = _wait_there(project, run.number, wait)
+    summary = (wait_for_end if wait == "end" else wait_for_start)(project, run.number)
     if json:
         print_document("run", run_document(summary))
     else:
         print_lines([lines.run_end(summary)])
     return exit_status(summary) if summary.run.verdict is not None else 0
-
-
-def _wait_there(project: Project, number: int, wait: str) -> RunSummary:
-    """Return a run that has started, or ended. Raises Paused when it waits for people."""
-    ask_at = 0.0
-    while not _is_over(summary := load_there(project, number), wait):
-        if time.monotonic() >= ask_at:
-            ask_at = time.monotonic() + ASK_S
-            _refuse_paused(project, summary.run)
-        time.sleep(POLL_S)
-    return summary
-
-
-def _is_over(summary: RunSummary, wait: str) -> bool:
-    return summary.run.verdict is not None or (wait == "start" and summary.run.state not in _WAITING)
-
-
-def _refuse_paused(project: Project, run: Run) -> None:
-    """Raise Paused for a run that nobody will start before somebody says so."""
-    if run.state is RunState.BLOCKED:
-        raise Paused(f"run #{run.number} waits for an approval", hint=f"cicdctl approve {run.number} lets it start")
-    if run.state is not RunState.QUEUED:
-        return
-    since = paused_there(project)
-    name = next((one for one in ("", run.pipeline) if one in since), None)
-    if name is not None:
-        hint = f"cicdctl resume{f' {name}' if name else ''} lets it go on"
-        raise Paused(f"run #{run.number} waits: {_what(name)} is paused{since[name]}", hint=hint)
 
 
 def cancel_there(project: Project, text: str, reason: str, *, wait: bool) -> int:
@@ -167,12 +132,6 @@ def pause_there(project: Project, pipeline: str) -> int:
     return 0
 
 
-def paused_there(project: Project) -> dict[str, str]:
-    """Return what is paused on the server and since when, as `since_words` says it."""
-    assert isinstance(project, RemoteProject)
-    return {name: words_since(number) for name, number in project.remote_state.queue.paused_by().items()}
-
-
 def found_out_there(project: Project, number: int) -> tuple[Mapping[str, str] | None, str | None]:
     """Return whom the server found to have broken a run, and how its search stands."""
     assert isinstance(project, RemoteProject)
@@ -194,22 +153,6 @@ def _act(project: Project, text: str, action: str, body: Mapping[str, object]) -
 def _client(project: Project) -> Any:
     assert isinstance(project, RemoteProject)
     return project.client
-
-
-def load_there(project: Project, number: int) -> RunSummary:
-    """Return a run; a server that is started anew meanwhile is waited for. Raises StoreError."""
-    end = time.monotonic() + PATIENCE_S
-    while True:
-        try:
-            summary = project.state.load(number)
-        except Unreachable:
-            if time.monotonic() > end:
-                raise
-            time.sleep(1.0)
-            continue
-        if summary is None:
-            raise StoreError(f"run #{number} is gone", hint="cicdctl history lists them")
-        return summary
 
 
 def _plan_of(run: Run) -> Plan:

@@ -16,7 +16,8 @@ from cicdctl.fixing.decisions import ProofCheck
 from cicdctl.fixing.forecast import Forecast
 from cicdctl.fixing.judging import waiting
 from cicdctl.fixing.offer import subject_of
-from cicdctl.model.fixing import FixAttempt, FixOutcome, FixRecord, Verification
+from cicdctl.model.fix_record import FixAttempt, FixOutcome, FixRecord
+from cicdctl.model.fixing import Verification
 from cicdctl.project import Project
 from cicdctl.reports.document import every_field
 from cicdctl.reports.output import print_document, print_lines, print_table, say_aside

@@ -43,7 +43,7 @@ def follow_run(project: Project, number: int, stage: str, view: LogView) -> int:
     is_first = True
     load: Callable[[], RunSummary | None] = partial(project.state.load, number)
     if not project.is_here:
-        from cicdctl.reports.elsewhere import load_there
+        from cicdctl.remote.waiting import load_there
 
         load = partial(load_there, project, number)  # which is patient with a server that is started anew
     while True:

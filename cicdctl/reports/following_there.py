@@ -14,7 +14,7 @@ from cicdctl.project import Project
 from cicdctl.remote.client import Unreachable
 from cicdctl.remote.logs import log_address
 from cicdctl.remote.project import RemoteProject
-from cicdctl.reports.elsewhere import PATIENCE_S, POLL_S, load_there
+from cicdctl.remote.waiting import PATIENCE_S, POLL_S, load_there
 from cicdctl.reports.following import tell_end
 from cicdctl.reports.log_lines import LogView, show_line
 from cicdctl.reports.output import say_aside

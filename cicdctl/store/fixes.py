@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from cicdctl.errors import StoreError
 from cicdctl.model import Value
-from cicdctl.model.fixing import FixRecord, FixState
+from cicdctl.model.fix_record import FixRecord, FixState
 from cicdctl.store.database import Database
 from cicdctl.store.database_open import open_database, open_reader
 from cicdctl.store.documents import clean, decode, encode

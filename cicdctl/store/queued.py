@@ -138,9 +138,6 @@ class QueueStore(Protocol):
     def seen(self, source: str) -> dict[str, str]:
         """Give the refs of a source with the value that was dealt with last."""
 
-    def has_delivery(self, source: str, id: str) -> bool:
-        """Whether this has arrived before."""
-
     def delivered(self, source: str, id: str) -> Delivered | None:
         """Give what arrived under this name in the last 7 days; None when nothing has."""
 

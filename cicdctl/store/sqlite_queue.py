@@ -205,11 +205,6 @@ class Queue:
         """See `QueueStore.seen`."""
         return dict(self._database.query("SELECT ref, oid FROM seen_ref WHERE source = ?", (clean(source),)))
 
-    def has_delivery(self, source: str, id: str) -> bool:
-        """See `QueueStore.has_delivery`."""
-        sql = "SELECT 1 FROM delivery WHERE source = ? AND id = ?"
-        return bool(self._database.query(sql, (clean(source), clean(id))))
-
     def delivered(self, source: str, id: str) -> Delivered | None:
         """See `QueueStore.delivered`."""
         rows = self._database.query(

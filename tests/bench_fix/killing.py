@@ -8,7 +8,7 @@ from pathlib import Path
 
 from messages_api import MessagesApi
 
-from cicdctl.model.fixing import FixState
+from cicdctl.model.fix_record import FixState
 from tests.bench_fix.projects import GOOD, MEDIAN, OLD
 from tests.bench_fix.rehearsal import is_right
 from tests.bench_fix.room import MOST_ANSWERS, answer, make_repository

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import pytest
@@ -45,16 +44,3 @@ def broken(make_project) -> Callable:
         return make_project(config=config + fixer + extra, files=files or FILES)
 
     return make
-
-
-@pytest.fixture
-def wait_until() -> Callable[..., None]:
-    """Wait for something that other processes bring about."""
-
-    def wait(is_true: Callable[[], bool], *, what: str = "it", timeout_s: float = 30.0) -> None:
-        end = time.monotonic() + timeout_s
-        while not is_true():
-            assert time.monotonic() < end, f"{what} did not come about"
-            time.sleep(0.05)
-
-    return wait

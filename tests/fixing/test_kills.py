@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from cicdctl.model.fixing import FixState
+from cicdctl.model.fix_record import FixState
 
 STATES = [state.value for state in FixState]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,19 +19,6 @@ def runs() -> Callable[..., list[dict[str, Any]]]:
         return list(reversed(json.loads(told)["runs"]))
 
     return read
-
-
-@pytest.fixture
-def wait_until() -> Callable[..., None]:
-    """Wait for something that other processes bring about."""
-
-    def wait(is_true: Callable[[], bool], *, what: str = "it", timeout_s: float = 30.0) -> None:
-        end = time.monotonic() + timeout_s
-        while not is_true():
-            assert time.monotonic() < end, f"{what} did not come about"
-            time.sleep(0.05)
-
-    return wait
 
 
 @pytest.fixture

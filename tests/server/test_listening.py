@@ -6,9 +6,9 @@ import asyncio
 import socket
 
 import pytest
+from own_loop import run_async
 
 from cicdctl.server.listening import take_sockets
-from tests.support.own_loop import run_async
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from own_loop import run_async
 
 from cicdctl import RemoteOrchestrator, Verdict
 from cicdctl.errors import Paused, UsageError
-from tests.support.own_loop import run_async
 
 CONFIG = """
 [pipelines.build]
@@ -58,7 +58,7 @@ def test_does_not_wait_for_what_waits_for_people(server, orchestrator):
     assert orchestrator.is_pipeline_running("endless")
     server.project.cicdctl("cancel", "1").passes()
     server.project.cicdctl("pause", "build").passes()
-    with pytest.raises(Paused, match="its queue is paused"):
+    with pytest.raises(Paused, match='pipeline "build" is paused'):
         orchestrator.trigger_pipeline("build")
     assert orchestrator.trigger_pipeline("build", wait=False).run.number == 3
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from cicdctl.model.fixing import FixOutcome, FixRecord, FixState
+from cicdctl.model.fix_record import FixOutcome, FixRecord, FixState
 from cicdctl.store.fixes import FixJournal, StaleFix, open_fixes
 
 

@@ -108,11 +108,6 @@ class ChangedFile:
         """Lines that are gone, with the numbers they had."""
         return self._changes[1]
 
-    @cached_property
-    def added_numbers(self) -> frozenset[int]:
-        """The numbers of new lines."""
-        return frozenset(number for number, _ in self.added)
-
     def finding(self, rule: str, level: GuardLevel, text: str, line: int | None = None) -> GuardFinding:
         """Make a finding in this file; its text is one line that a terminal can show."""
         shown = "".join(letter if letter.isprintable() else "?" for letter in text)

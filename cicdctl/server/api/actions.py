@@ -9,9 +9,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from cicdctl.reports.document import run_fields
+from cicdctl.server import changes
 from cicdctl.server.answers import answer
-from cicdctl.server.api import acts
-from cicdctl.server.api.acting import Nothing, acting
+from cicdctl.server.api.body import Nothing, with_body
 from cicdctl.server.api.query import MOST_NUMBER
 from cicdctl.server.route import ADMIN, CANCEL, TRIGGER, Route
 
@@ -43,60 +43,60 @@ class RollbackBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def cancel(request: Request, body: CancelBody) -> Response:
     """Ask a run to end."""
-    summary = acts.cancel(request.state.site, request.state.who, request.path_params["number"], body.reason)
+    summary = changes.cancel(request.state.site, request.state.who, request.path_params["number"], body.reason)
     return answer({"run": run_fields(summary.run)}, status=202)
 
 
 def rerun(request: Request, body: RerunBody) -> Response:
     """Run the same pipeline on the same commit again, as a new run."""
     number = request.path_params["number"]
-    run = acts.rerun(request.state.site, request.state.who, number, failed=body.failed, no_cache=body.no_cache)
+    run = changes.rerun(request.state.site, request.state.who, number, failed=body.failed, no_cache=body.no_cache)
     return answer({"run": run_fields(run), "url": f"/r/{run.number}"}, status=202)
 
 
 def resume(request: Request, body: Nothing) -> Response:
     """Queue a run again whose runner died, with what passed in it."""
-    run = acts.resume(request.state.site, request.state.who, request.path_params["number"])
+    run = changes.resume(request.state.site, request.state.who, request.path_params["number"])
     return answer({"run": run_fields(run), "url": f"/r/{run.number}"}, status=202)
 
 
 def approve(request: Request, body: Nothing) -> Response:
     """Let a run start that waits for an approval."""
-    summary = acts.approve(request.state.site, request.state.who, request.path_params["number"])
+    summary = changes.approve(request.state.site, request.state.who, request.path_params["number"])
     return answer({"run": run_fields(summary.run)}, status=202)
 
 
 def pause(request: Request, body: PipelineBody) -> Response:
     """Start nothing any more that waits."""
-    changed = acts.pause(request.state.site, body.pipeline)
+    changed = changes.pause(request.state.site, body.pipeline)
     return answer({"pipeline": body.pipeline, "paused": True, "changed": changed}, status=202)
 
 
 def unpause(request: Request, body: PipelineBody) -> Response:
     """Let go on what is paused."""
-    done = acts.unpause(request.state.site, body.pipeline)
+    done = changes.unpause(request.state.site, body.pipeline)
     told = {"pipeline": body.pipeline, "paused": False, "changed": done.changed, "started": list(done.started)}
     return answer(told, status=202)
 
 
 def drain(request: Request, body: Nothing) -> Response:
     """Start what may start."""
-    return answer({"started": acts.drain_now(request.state.site)}, status=202)
+    return answer({"started": changes.drain_now(request.state.site)}, status=202)
 
 
 def roll_back(request: Request, body: RollbackBody) -> Response:
     """Deploy again what an environment had before."""
-    run = acts.roll_back(request.state.site, request.state.who, request.path_params["name"], to=body.to)
+    run = changes.roll_back(request.state.site, request.state.who, request.path_params["name"], to=body.to)
     return answer({"run": run_fields(run), "url": f"/r/{run.number}"}, status=202)
 
 
 ROUTES = (
-    Route("POST", "/api/runs/{number:int}/cancel", acting(CancelBody, cancel), scope=CANCEL),
-    Route("POST", "/api/runs/{number:int}/rerun", acting(RerunBody, rerun), scope=TRIGGER),
-    Route("POST", "/api/runs/{number:int}/resume", acting(Nothing, resume), scope=TRIGGER),
-    Route("POST", "/api/runs/{number:int}/approve", acting(Nothing, approve), scope=ADMIN),
-    Route("POST", "/api/pause", acting(PipelineBody, pause), scope=ADMIN),
-    Route("POST", "/api/unpause", acting(PipelineBody, unpause), scope=ADMIN),
-    Route("POST", "/api/drain", acting(Nothing, drain), scope=ADMIN),
-    Route("POST", "/api/environments/{name}/rollback", acting(RollbackBody, roll_back), scope=TRIGGER),
+    Route("POST", "/api/runs/{number:int}/cancel", with_body(CancelBody, cancel), scope=CANCEL),
+    Route("POST", "/api/runs/{number:int}/rerun", with_body(RerunBody, rerun), scope=TRIGGER),
+    Route("POST", "/api/runs/{number:int}/resume", with_body(Nothing, resume), scope=TRIGGER),
+    Route("POST", "/api/runs/{number:int}/approve", with_body(Nothing, approve), scope=ADMIN),
+    Route("POST", "/api/pause", with_body(PipelineBody, pause), scope=ADMIN),
+    Route("POST", "/api/unpause", with_body(PipelineBody, unpause), scope=ADMIN),
+    Route("POST", "/api/drain", with_body(Nothing, drain), scope=ADMIN),
+    Route("POST", "/api/environments/{name}/rollback", with_body(RollbackBody, roll_back), scope=TRIGGER),
 )

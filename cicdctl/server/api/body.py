@@ -7,9 +7,12 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import msgspec
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
+from starlette.responses import Response
 
 from cicdctl.server.answers import Refusal
+from cicdctl.server.api.query import read_query
 
 MOST_BYTES = 64 * 1024
 BODY_S = 10.0
@@ -52,3 +55,18 @@ async def read_bytes(
     except TimeoutError:
         raise Refusal(408, "too_slow", "the body did not come", headers=_CLOSE) from None
     return b"".join(parts)
+
+
+class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A body that says nothing."""
+
+
+def with_body(shape: type[_T], work: Callable[[Request, _T], Response]) -> Callable[[Request], Awaitable[Response]]:
+    """Return the endpoint that reads a body of this shape and hands it to `work`, which may block."""
+
+    async def endpoint(request: Request) -> Response:
+        read_query(request)
+        return await run_in_threadpool(work, request, await read_body(request, shape))
+
+    endpoint.__doc__ = work.__doc__
+    return endpoint

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from cicdctl.errors import CicdError
 from cicdctl.fixing.candidate import candidate_diff
 from cicdctl.fixing.evidence import PROOF
-from cicdctl.model.fixing import FixRecord
+from cicdctl.model.fix_record import FixRecord
 from cicdctl.project import Project
 from cicdctl.reports.fixes import fix_document, fix_story
 from cicdctl.server.answers import Refusal, answer

@@ -13,9 +13,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from cicdctl.model import RunState, RunSummary
+from cicdctl.orchestrator.pausing import is_held
 from cicdctl.reports.document import run_document, run_fields
+from cicdctl.server import changes
 from cicdctl.server.answers import Refusal, answer
-from cicdctl.server.api import acts
 from cicdctl.server.api.body import read_body
 from cicdctl.server.api.query import read_query
 from cicdctl.server.guard.who import Who
@@ -45,7 +46,7 @@ async def trigger(request: Request) -> Response:
     key = _key(request, who)
     asked = msgspec.json.encode([pipeline, body.rev, sorted(body.params.items()), body.wait]).decode()
     triggered = await run_in_threadpool(
-        lambda: acts.trigger(site, who, pipeline, rev=body.rev, params=body.params, key=key, asked=asked)
+        lambda: changes.trigger(site, who, pipeline, rev=body.rev, params=body.params, key=key, asked=asked)
     )
     number = triggered.run.number
     headers = {"Location": f"/api/runs/{number}"}
@@ -73,7 +74,7 @@ async def _wait_for(site: Site, number: int, wait: Wait) -> AsyncGenerator[bytes
 
 def _look(site: Site, number: int) -> tuple[RunSummary | None, bool]:
     summary = site.project.state.load(number)
-    return summary, summary is not None and acts.is_held(site, summary.run)
+    return summary, summary is not None and is_held(summary.run, site.project.state.queue.paused())
 
 
 def _is_over(summary: RunSummary, wait: Wait) -> bool:

@@ -6,7 +6,8 @@ from cicdctl.errors import CicdError
 from cicdctl.fixing.candidate import candidate_diff
 from cicdctl.fixing.judging import waiting
 from cicdctl.model import Value
-from cicdctl.model.fixing import FixOutcome, FixRecord, GuardFinding
+from cicdctl.model.fix_record import FixOutcome, FixRecord
+from cicdctl.model.fixing import GuardFinding
 from cicdctl.project import Project
 from cicdctl.reports.fixes import checked_words, cost_words
 from cicdctl.reports.lines import shell_word

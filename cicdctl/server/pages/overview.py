@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from cicdctl.model import Run, RunState, Value
-from cicdctl.server.api import acts
+from cicdctl.server import changes
 from cicdctl.server.catalog import Catalog, absent_words, catalog_of, trigger_words
 from cicdctl.server.pages.forms import Fields, form
 from cicdctl.server.pages.render import render
@@ -133,7 +133,7 @@ def _light(counted: Mapping[str, int]) -> str:
 
 def _roll_back(request: Request, fields: Fields) -> Response:
     """Deploy again what an environment had before, and go to the run that does it."""
-    run = acts.roll_back(request.state.site, request.state.who, request.path_params["name"])
+    run = changes.roll_back(request.state.site, request.state.who, request.path_params["name"])
     return RedirectResponse(f"/r/{run.number}", 303)
 
 

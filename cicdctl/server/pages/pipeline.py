@@ -8,8 +8,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from cicdctl.model import Run, RunFilter, RunState, RunSummary, StageResult, Value, Verdict
+from cicdctl.server import changes
 from cicdctl.server.answers import Refusal
-from cicdctl.server.api import acts
 from cicdctl.server.catalog import absent_words, catalog_of, trigger_words
 from cicdctl.server.pages.forms import Fields, back_to, form
 from cicdctl.server.pages.overview import status_of
@@ -135,21 +135,21 @@ def _run(request: Request, fields: Fields) -> Response:
     name = request.path_params["pipeline"]
     params = {key.removeprefix(PARAM): value for key, value in fields.items() if key.startswith(PARAM) and value}
     rev = fields.get("rev", "").strip() or "HEAD"
-    started = acts.trigger(request.state.site, request.state.who, name, rev=rev, params=params)
+    started = changes.trigger(request.state.site, request.state.who, name, rev=rev, params=params)
     return RedirectResponse(f"/r/{started.run.number}", 303)
 
 
 def _pause(request: Request, fields: Fields) -> Response:
     """Start no run of it that waits."""
     name = request.path_params["pipeline"]
-    acts.pause(request.state.site, name)
+    changes.pause(request.state.site, name)
     return back_to(fields, f"/p/{name}")
 
 
 def _resume(request: Request, fields: Fields) -> Response:
     """Start what waits of it."""
     name = request.path_params["pipeline"]
-    acts.unpause(request.state.site, name)
+    changes.unpause(request.state.site, name)
     return back_to(fields, f"/p/{name}")
 
 

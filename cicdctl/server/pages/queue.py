@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from cicdctl.orchestrator.queue_view import look_at_queue
-from cicdctl.server.api import acts
+from cicdctl.server import changes
 from cicdctl.server.pages.forms import Fields, back_to, form
 from cicdctl.server.pages.render import render
 from cicdctl.server.route import ADMIN, Route
@@ -30,13 +30,13 @@ def show_queue(request: Request) -> Response:
 
 def _pause(request: Request, fields: Fields) -> Response:
     """Start nothing any more that waits."""
-    acts.pause(request.state.site)
+    changes.pause(request.state.site)
     return back_to(fields, "/queue")
 
 
 def _resume(request: Request, fields: Fields) -> Response:
     """Start what waits."""
-    acts.unpause(request.state.site)
+    changes.unpause(request.state.site)
     return back_to(fields, "/queue")
 
 

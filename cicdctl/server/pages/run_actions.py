@@ -6,10 +6,10 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from cicdctl.fixing.decisions import approve_finding, reject_fix
-from cicdctl.model.fixing import FixRecord
+from cicdctl.model.fix_record import FixRecord
 from cicdctl.project import Project
+from cicdctl.server import changes
 from cicdctl.server.answers import Refusal
-from cicdctl.server.api import acts
 from cicdctl.server.api.runs import find_run
 from cicdctl.server.pages.forms import Fields, back_to, form
 from cicdctl.server.route import ADMIN, CANCEL, TRIGGER, Route
@@ -20,27 +20,27 @@ _MOST_REASON = 200
 def _cancel(request: Request, fields: Fields) -> Response:
     """End a run; whoever looks at its page sees it end."""
     number = request.path_params["number"]
-    acts.cancel(request.state.site, request.state.who, number)
+    changes.cancel(request.state.site, request.state.who, number)
     return back_to(fields, f"/r/{number}")
 
 
 def _approve(request: Request, fields: Fields) -> Response:
     """Let a run start that waits for an approval."""
     number = request.path_params["number"]
-    acts.approve(request.state.site, request.state.who, number)
+    changes.approve(request.state.site, request.state.who, number)
     return back_to(fields, f"/r/{number}")
 
 
 def _rerun(request: Request, fields: Fields) -> Response:
     """Run the same again, as a new run; with `failed` what passed is kept."""
     is_failed = fields.get("failed") == "true"
-    again = acts.rerun(request.state.site, request.state.who, request.path_params["number"], failed=is_failed)
+    again = changes.rerun(request.state.site, request.state.who, request.path_params["number"], failed=is_failed)
     return RedirectResponse(f"/r/{again.number}", 303)
 
 
 def _resume(request: Request, fields: Fields) -> Response:
     """Queue a run again that was interrupted, with what passed in it."""
-    again = acts.resume(request.state.site, request.state.who, request.path_params["number"])
+    again = changes.resume(request.state.site, request.state.who, request.path_params["number"])
     return RedirectResponse(f"/r/{again.number}", 303)
 
 

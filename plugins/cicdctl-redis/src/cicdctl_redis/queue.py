@@ -140,10 +140,6 @@ class RedisQueue:
         """See `QueueStore.seen`."""
         return self._hash("seen", clean(source))
 
-    def has_delivery(self, source: str, id: str) -> bool:
-        """See `QueueStore.has_delivery`."""
-        return bool(self._ledger.ask(("EXISTS", self._ledger.key(*delivery_key(source, id))))[0])
-
     def delivered(self, source: str, id: str) -> Delivered | None:
         """See `QueueStore.delivered`."""
         text = self._ledger.ask(("GET", self._ledger.key(*delivery_key(source, id))))[0]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from msgspec.structs import replace
 
 from cicdctl.errors import UsageError
-from cicdctl.model import Run, RunState, RunSummary, TriggerKind, Value
+from cicdctl.model import Run, RunSummary, TriggerKind, Value
 from cicdctl.near_words import near_word
 from cicdctl.orchestrator.asked import go_on_with, is_known, request_from_outside
 from cicdctl.orchestrator.drain import drain
@@ -167,14 +167,6 @@ def drain_now(site: Site) -> list[int]:
     """Start what may start, without waiting for the orchestrator; return the runs."""
     with site.open() as project:
         return [started.run for started in drain(project)]
-
-
-def is_held(site: Site, run: Run) -> bool:
-    """Whether a run waits for people: for an approval, or because it is paused."""
-    if run.state is RunState.BLOCKED:
-        return True
-    paused = site.project.state.queue.paused()
-    return run.state is RunState.QUEUED and ("" in paused or run.pipeline in paused)
 
 
 def _require_known(project: Project, pipeline: str) -> None:
