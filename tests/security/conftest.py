@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.orchestrator.conftest import runs, wait_for_quiet, wait_until
+from tests.orchestrator.conftest import runs, wait_for_quiet
 from tests.orchestrator.test_hooks import Server
 
-__all__ = ["make_server", "runs", "wait_for_quiet", "wait_until"]
+__all__ = ["make_server", "runs", "wait_for_quiet"]
 
 
 @pytest.fixture

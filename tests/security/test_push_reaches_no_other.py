@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tests.orchestrator.conftest import runs, wait_for_quiet, wait_until  # noqa: F401 - fixtures
+from tests.orchestrator.conftest import runs, wait_for_quiet  # noqa: F401 - fixtures
 from tests.orchestrator.test_hooks import Server
 
 STAGES = """
