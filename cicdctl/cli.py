@@ -169,7 +169,9 @@ def _run(argv: Sequence[str] | None) -> None:
         sys.exit(130)
     except BrokenPipeError:
         raise
-    except Exception:
+    except Exception as error:
+        if isinstance(error.__cause__, KeyboardInterrupt):  # Python's own wrapping, within the import of a command
+            sys.exit(130)
         from cicdctl.reports import problems
 
         problems.bug(sys.argv if argv is None else list(argv))
