@@ -237,6 +237,11 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "UPDATE run SET ref = json_extract(document, '$.ref')",
         "CREATE INDEX run_by_ref ON run (ref, id DESC)",
     ),
+    (
+        # The failed runs of one branch are found in the index alone.
+        "DROP INDEX run_by_ref",
+        "CREATE INDEX run_by_ref ON run (ref, id DESC, verdict)",
+    ),
 )
 
 LATEST = len(MIGRATIONS)

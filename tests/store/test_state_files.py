@@ -7,14 +7,17 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from cicdctl.errors import StoreError
-from cicdctl.model import RunFilter
+from cicdctl.model import Run, RunFilter, RunState, Verdict
 from cicdctl.store import back_up_state, check_state, last_backup, open_state, restore_state
 from cicdctl.store.folders import network_file_system, refuse_network
+from cicdctl.store.schema import APPLICATION_ID, LATEST, MIGRATIONS
 
 
 def test_files_are_private_whatever_the_umask(state_folder, a_run):
@@ -197,6 +200,45 @@ def test_foreign_and_newer_files_are_refused(state_folder, a_run):
     connection.close()
 
 
+def make_older(state_folder: Path, run: Run, version: int) -> None:
+    """Write the state.db that a cicdctl of that version had left, with one run."""
+    state_folder.mkdir(mode=0o700)
+    with closing(sqlite3.connect(state_folder / "state.db", isolation_level=None)) as connection:
+        connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
+        for statements in MIGRATIONS[:version]:
+            for statement in statements:
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version={version}")
+        columns = {row[1] for row in connection.execute("PRAGMA table_info(run)")}
+        row = {"pipeline": run.pipeline, "commit_id": run.commit, "state": run.state, "verdict": run.verdict}
+        row |= {"epoch": 0, "created_at": run.created_at, "document": msgspec.json.encode(run).decode()}
+        row |= {name: value for name, value in (("tree", run.tree), ("ref", run.ref)) if name in columns}
+        marks = ", ".join("?" * len(row))
+        connection.execute(f"INSERT INTO run ({', '.join(row)}) VALUES ({marks})", tuple(row.values()))
+
+
+def tables(state_folder: Path) -> set[tuple[str, str]]:
+    with closing(sqlite3.connect(state_folder / "state.db")) as connection:
+        return set(connection.execute("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL"))
+
+
+@pytest.mark.parametrize("version", range(1, LATEST))
+def test_older_file_is_brought_up_to_date(state_folder, tmp_path, a_run, version):
+    """It has the tables of a new one then, and its runs are found by what older versions had no column for."""
+    ended = {"state": RunState.DONE, "verdict": Verdict.FAILED, "ref": "refs/heads/old", "tree": "e" * 40}
+    make_older(state_folder, a_run(number=1, **ended), version)
+    with pytest.raises(StoreError, match="older cicdctl"):
+        open_state(state_folder, read_only=True)
+    with open_state(state_folder) as state:
+        for wanted in (RunFilter(ref="refs/heads/old"), RunFilter(tree="e" * 40), RunFilter(verdict=Verdict.FAILED)):
+            assert [run.number for run in state.runs(wanted)] == [1]
+        assert state.begin(a_run()).number == 2
+    with open_state(tmp_path / "new"):
+        pass
+    assert tables(state_folder) == tables(tmp_path / "new")
+    assert check_state(state_folder) == "ok"
+
+
 def test_leftovers_of_a_creation_that_was_killed_do_no_harm(state_folder, a_run):
     state_folder.mkdir()
     for name in ("state.db.new", "state.db.new-wal", "state.db.new-journal"):
@@ -226,7 +268,7 @@ READ_ONLY = """
 import os, sys
 from pathlib import Path
 from cicdctl.errors import StoreError
-from cicdctl.model import RunFilter
+from cicdctl.model import Run, RunFilter, RunState, Verdict
 from cicdctl.store import open_state
 folder = Path(sys.argv[1])
 open_state(folder / "none", read_only=True).close()  # all is imported before the library may be out of reach
