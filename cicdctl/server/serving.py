@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 import socket
@@ -52,6 +53,7 @@ def serve(
         timeout_graceful_shutdown=GRACE_S,
         timeout_keep_alive=5,
     )
+    _spare_the_collector()
     server = _Server(config, on_reload=orchestrator.ask_to_reload, on_end=site.begin_end)
     try:
         asyncio.run(server.serve(sockets=list(sockets)))
@@ -59,6 +61,16 @@ def serve(
         orchestrator.ask_to_end()
         guard.join()
         orchestrator.end()
+
+
+def _spare_the_collector() -> None:
+    """Let the collector of cycles pass over what is loaded by now, and come seldom.
+
+    With 1,000 watchers a whole round took 100 ms every other second and found nothing; nobody is served meanwhile.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
 
 
 class _Server(uvicorn.Server):
