@@ -143,6 +143,10 @@ def main() -> int:
         finally:
             server.terminate()
             server.wait(60)
+            # What goes on after the last run is nobody's child, and still writes.
+            while project.exists():
+                shutil.rmtree(project, ignore_errors=True)
+                time.sleep(0.1)
 
 
 def measure(port: int, project: Path, env: dict[str, str]) -> int:
