@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import threading
 import time
@@ -24,6 +25,7 @@ from cicdctl.orchestrator.senses import Senses, find_monitor
 from cicdctl.orchestrator.sightings import take_sightings
 from cicdctl.orchestrator.spool import import_spool, spool_folder
 from cicdctl.orchestrator.telling import tell_events
+from cicdctl.process import reap_detached
 from cicdctl.project import Project
 from cicdctl.runner import recover, run_lock
 from cicdctl.runner.begin import examine_first
@@ -77,7 +79,6 @@ class Keeper(threading.Thread):
         self._senses = Senses(self._inbox)
         self._is_ending = threading.Event()
         self._wants_reload = False
-        self._children: set[int] = set()
         self._last_event = 0
         self._minute = -1
         self._due = {"drain": 0.0, "recover": 0.0}
@@ -85,21 +86,31 @@ class Keeper(threading.Thread):
         self._paths: tuple[str, ...] = ()
         self._stamps: list[tuple[int, int]] = []
         self._next_wake = 0.0
+        self._second_wake = math.inf
 
     # From the thread of whoever guards the keepers
 
     def look_around(self) -> None:
         """Wake it when something was spooled or recorded, or when it is asked to end: a few system calls."""
         before, self._stamps = self._stamps, [_stamp(path) for path in self._paths]
+        now = time.monotonic()
         if self._stamps == before:
+            # What is recorded is seen a moment after the file has changed, once it is on the disk.
+            if now >= self._second_wake:
+                self._second_wake = math.inf
+                self._inbox.put(None)
             return
         if self._stamps[:2] == before[:2]:
             # Runners record many times a second; what they tell can wait a moment.
-            now = time.monotonic()
             if now < self._next_wake:
                 self._stamps = before
                 return
             self._next_wake = now + RECORDS_S
+        self._second_wake = now + RECORDS_S
+        self._inbox.put(None)
+
+    def wake(self) -> None:
+        """Do now what is due; for those in this process who have recorded something. Safe from any thread."""
         self._inbox.put(None)
 
     def reload(self) -> None:
@@ -276,9 +287,9 @@ class Keeper(threading.Thread):
             catch_up(project)
             project.start_sender()
         if is_news or soon >= self._due["drain"]:
-            self._children.update(started.pid for started in drain(project))
+            drain(project)
             self._last_event = tell_events(project, after=self._last_event)
-            self._reap()
+            reap_detached()
             is_busy = is_left or not project.state.queue.is_idle()
             self._due["drain"] = time.monotonic() + (BUSY_S if is_busy else IDLE_S)
         elif is_left:
@@ -295,14 +306,6 @@ class Keeper(threading.Thread):
         except CicdError:
             self._senses.look_anew(look.source)
             raise
-
-    def _reap(self) -> None:
-        """Take note of the runners we started that have ended; else they would stay as zombies."""
-        for pid in tuple(self._children):
-            with suppress(ChildProcessError):
-                if os.waitpid(pid, os.WNOHANG)[0] == 0:
-                    continue
-            self._children.discard(pid)
 
     def _read_again(self) -> None:
         try:

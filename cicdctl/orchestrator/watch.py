@@ -101,6 +101,11 @@ class Orchestrator:
         for keeper in tuple(self._keepers.values()):
             keeper.look_now()
 
+    def wake(self) -> None:
+        """Have what was recorded just now dealt with at once. Safe from any thread."""
+        for keeper in tuple(self._keepers.values()):
+            keeper.wake()
+
     def monitors(self) -> tuple[MonitorState, ...]:
         """Say how the monitors of every repository fare. Safe from any thread."""
         return tuple(state for keeper in tuple(self._keepers.values()) for state in keeper.monitors())

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cicdctl.process.captured import run_captured
-    from cicdctl.process.children import run_children, run_interactive, start_detached
+    from cicdctl.process.children import reap_detached, run_children, run_interactive, start_detached
     from cicdctl.process.control import Control
-    from cicdctl.process.environment import build_environment, refused_names
+    from cicdctl.process.environment import account_name, build_environment, refused_names
     from cicdctl.process.kernel import prepare_runner_process
     from cicdctl.process.limits import LimitSupport, probe_limits
     from cicdctl.process.marks import sweep
@@ -30,6 +30,7 @@ __all__ = [
     "Sandbox",
     "SandboxSupport",
     "ServiceFailed",
+    "account_name",
     "build_environment",
     "choose_sandbox",
     "free_port",
@@ -40,6 +41,7 @@ __all__ = [
     "prepare_runner_process",
     "probe_limits",
     "probe_sandbox",
+    "reap_detached",
     "refused_names",
     "run_captured",
     "run_children",
@@ -61,6 +63,7 @@ _HOMES = {
     "Sandbox": "spec",
     "SandboxSupport": "sandbox",
     "ServiceFailed": "service",
+    "account_name": "environment",
     "build_environment": "environment",
     "choose_sandbox": "sandbox",
     "free_port": "service",
@@ -69,6 +72,7 @@ _HOMES = {
     "prepare_runner_process": "kernel",
     "probe_limits": "limits",
     "probe_sandbox": "sandbox",
+    "reap_detached": "children",
     "refused_names": "environment",
     "run_captured": "captured",
     "run_children": "children",

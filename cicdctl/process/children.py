@@ -7,11 +7,13 @@ import signal
 import subprocess
 import time
 from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from cicdctl.process import family
 
 POLL_S = 0.02
+_detached: set[int] = set()
 
 
 def start_detached(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], log: Path) -> int:
@@ -35,9 +37,19 @@ def start_detached(argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], lo
             family.let_alone(child.pid)
     finally:
         os.close(descriptor)
-    pid = child.pid
-    child.returncode = 0  # it is not ours to wait for; Popen would warn about a child that still runs
-    return pid
+    child.returncode = 0  # nobody waits for its end; Popen would warn about a child that still runs
+    reap_detached()
+    _detached.add(child.pid)
+    return child.pid
+
+
+def reap_detached() -> None:
+    """Take note of the detached programs that have ended; else they stay as zombies for as long as we live."""
+    for pid in tuple(_detached):
+        with suppress(ChildProcessError):
+            if os.waitpid(pid, os.WNOHANG)[0] == 0:
+                continue
+        _detached.discard(pid)
 
 
 def run_children(

@@ -55,7 +55,7 @@ def build_environment(
         "TMPDIR": str(tmp),  # a full or shared /tmp must not fail a stage
         "TERM": "dumb",  # else programs draw progress bars into a log
         "SHELL": source.get("SHELL", "/bin/sh"),  # make and npm start it
-        "USER": source.get("USER") or _user_name(),  # whoami-like calls of build tools fail without it
+        "USER": source.get("USER") or account_name(),  # whoami-like calls of build tools fail without it
     }
     # Without a locale, tools read file names as ASCII; without TZ, dates differ from the operator's.
     env.update((name, source[name]) for name in source if name in ("LANG", "TZ") or name.startswith("LC_"))
@@ -122,7 +122,8 @@ def _absolute_path(path: str) -> str:
     return ":".join(part for part in path.split(":") if part.startswith("/")) or _DEFAULT_PATH
 
 
-def _user_name() -> str:
+def account_name() -> str:
+    """Return the name of the account that this process runs as, or its number where it has no entry."""
     import pwd
 
     try:

@@ -24,7 +24,8 @@ _T = TypeVar("_T")
 
 
 class Site:
-    """Safe from any thread. `open` gives the project anew; `look_now` has the orchestrator look at the repository.
+    """Safe from any thread. `open` gives the project anew; `look_now` has the orchestrator look at the repository, and
+    `wake` at what was recorded.
 
     `is_local`: we listen on loopback only. `monitors` says how those who look fare. `feed` tells the event loop, and
     nobody else, what is new.
@@ -36,10 +37,12 @@ class Site:
         *,
         is_local: bool,
         look_now: Callable[[], object] = lambda: None,
+        wake: Callable[[], object] = lambda: None,
         monitors: Callable[[], Sequence[MonitorState]] = lambda: (),
     ) -> None:
         self.open = open
         self.look_now = look_now
+        self.wake = wake
         self.monitors = monitors
         self.is_local = is_local
         self.is_ending = False

@@ -65,6 +65,7 @@ def start_server(
         lambda: open_plain(one.invocation),
         is_local=is_local(sockets),
         look_now=orchestrator.look_now,
+        wake=orchestrator.wake,
         monitors=orchestrator.monitors,
     )
     try:
