@@ -32,6 +32,7 @@ from cicdctl.orchestrator.mirrors import refresh_mirror
 from cicdctl.orchestrator.projects import Found, fill, place
 from cicdctl.orchestrator.waiting import wait_for_run
 from cicdctl.orchestrator.workflows import Workflows, in_thread
+from cicdctl.process import account_name
 from cicdctl.project import Project, open_project
 from cicdctl.project_config import Invocation
 from cicdctl.runner import RunRequest
@@ -186,6 +187,7 @@ class CICDOrchestrator(OrchestratorCalls):
             revision=revision,
             params={key: str(value) for key, value in (params or {}).items()},
             trigger=TriggerKind.API,
+            started_by=account_name(),
         )
         with self._open() as project:
             self._refresh(project, revision)

@@ -8,6 +8,7 @@ import typer
 
 from cicdctl.commands.names import complete_run
 from cicdctl.commands.opening import open_here, refuse_options
+from cicdctl.process import account_name
 from cicdctl.reports.choice import install_reports
 from cicdctl.reports.ending import exit_status
 from cicdctl.runner import run_pipeline
@@ -43,5 +44,6 @@ def rerun(
         with open_here(ctx) as project, install_reports(project, json=json):
             raise typer.Exit(follow_there(project, rerun_there(project, run, failed=failed)))
     with open_here(ctx) as project, install_reports(project, json=json):
-        request = request_again(project, find_run(project, run).run, failed=failed, no_cache=no_cache, jobs=jobs)
+        old = find_run(project, run).run
+        request = request_again(project, old, failed=failed, no_cache=no_cache, jobs=jobs, started_by=account_name())
         raise typer.Exit(exit_status(run_pipeline(project, request)))

@@ -9,6 +9,7 @@ import typer
 
 from cicdctl.commands.names import complete_pipeline, complete_stage
 from cicdctl.commands.opening import open_here, params_of, refuse_options
+from cicdctl.process import account_name
 from cicdctl.reports.choice import install_reports, install_warnings
 from cicdctl.reports.ending import exit_status
 from cicdctl.runner import RunRequest, run_pipeline
@@ -77,6 +78,7 @@ def run(
         keep_going=keep_going,
         no_cache=no_cache,
         fail_on_cache_miss=fail_on_cache_miss,
+        started_by=account_name(),
     )
     files = {"--events": events, "--junit": junit}
     if ctx.obj.server:

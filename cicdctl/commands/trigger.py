@@ -9,6 +9,7 @@ import typer
 
 from cicdctl.commands.names import complete_pipeline
 from cicdctl.commands.opening import open_here, params_of, refuse_options
+from cicdctl.process import account_name
 from cicdctl.reports.choice import install_warnings
 from cicdctl.reports.queues import print_triggered
 from cicdctl.runner import RunRequest
@@ -37,7 +38,13 @@ def trigger(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Queue a run of a commit. It starts when there is room, without this command; what comes after it follows."""
-    request = RunRequest(pipeline=pipeline, revision=revision, params=params_of(param or []), no_cache=no_cache)
+    request = RunRequest(
+        pipeline=pipeline,
+        revision=revision,
+        params=params_of(param or []),
+        no_cache=no_cache,
+        started_by=account_name(),
+    )
     with open_here(ctx) as project:
         install_warnings(project)
         if ctx.obj.server:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import hashlib
 import time
 
@@ -17,6 +16,7 @@ from cicdctl.fixing.proof import TRAILER, digest_of
 from cicdctl.model import Value
 from cicdctl.model.fix_record import FixOutcome, FixRecord, FixState
 from cicdctl.near_words import near_word
+from cicdctl.process import account_name
 from cicdctl.project import Project
 
 
@@ -42,7 +42,7 @@ def approve_finding(project: Project, record: FixRecord, rule: str, *, who: str 
         if rules:
             what = f'no finding "{rule}" of fix {record.id} waits{near_word(rule, rules)}'
         raise UsageError(what, hint=f"waiting: {', '.join(rules)}" if rules else "")
-    who, now = who or getpass.getuser(), time.time()
+    who, now = who or account_name(), time.time()
     findings = tuple(
         replace(one, approved_by=who, approved_at=now) if one in held and one.rule == rule else one
         for one in record.findings

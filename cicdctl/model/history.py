@@ -22,7 +22,8 @@ class Run(Value, frozen=True, kw_only=True):
     `commit` and `tree` are hex ids. `base` is the commit it is compared with for path conditions.
     `stage_names` is the plan's order; `needs` has, by the name of a stage, those it waits for, where a matrix is
     one name. `snapshot` says the commit was made from a dirty working tree.
-    `deploy` is None for a run that deploys to no environment.
+    `deploy` is None for a run that deploys to no environment. `started_by` is who asked for it, the name of a token
+    or of an account; empty for what started by itself.
     """
 
     number: int
@@ -50,6 +51,7 @@ class Run(Value, frozen=True, kw_only=True):
     stage_names: tuple[str, ...] = ()
     needs: Mapping[str, tuple[str, ...]] = {}
     deploy: Deploy | None = None
+    started_by: str = ""
 
     @property
     def is_partial(self) -> bool:

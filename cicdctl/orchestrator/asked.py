@@ -16,7 +16,13 @@ from cicdctl.runner.prepare import find_ref
 
 
 def request_from_outside(
-    project: Project, pipeline: str, revision: str, params: Mapping[str, str], *, no_cache: bool = False
+    project: Project,
+    pipeline: str,
+    revision: str,
+    params: Mapping[str, str],
+    *,
+    started_by: str,
+    no_cache: bool = False,
 ) -> RunRequest:
     """Make the request for a commit, as trusted as a push of its ref is: a bare object id is nobody's, and is not.
 
@@ -36,18 +42,19 @@ def request_from_outside(
         no_cache=no_cache,
         trigger=TriggerKind.API,
         trust=trust,
+        started_by=started_by,
     )
 
 
-def go_on_with(project: Project, run: Run) -> Run:
-    """Queue an interrupted run once more, with what passed in it.
+def go_on_with(project: Project, run: Run, asked_by: str) -> Run:
+    """Queue an interrupted run once more for somebody, with what passed in it.
 
     Raises UsageError for one that was not interrupted, StoreError when it cannot be.
     """
     hint = f"cicdctl rerun {run.number} runs it again"
     if run.verdict is not Verdict.INTERRUPTED:
         raise UsageError(f"run #{run.number} was not interrupted: it is {run.verdict or run.state}", hint=hint)
-    again = queue_again(project, run, by_hand=True)
+    again = queue_again(project, run, asked_by=asked_by)
     if again is None:
         raise StoreError(f"run #{run.number} cannot be queued again", hint=hint)
     return again

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from cicdctl.config import Config
 from cicdctl.errors import CicdError
 from cicdctl.model import Run, RunState, RunSummary, TriggerKind, Value, Verdict
+from cicdctl.process import account_name
 from cicdctl.project import Project
 from cicdctl.runner import RunRequest, recover, start_detached_run
 from cicdctl.runner.pins import let_go
@@ -100,7 +101,7 @@ class FileWatch:
             find_pipeline(config, name)
         while wanted:
             name = wanted.pop(0)
-            run = start_detached_run(self._project, RunRequest(pipeline=name, trigger=TriggerKind.MANUAL))
+            run = start_detached_run(self._project, RunRequest(pipeline=name, started_by=account_name()))
             self._running = run.number
             yield Seen(began=run)
             summary = self._follow(run)

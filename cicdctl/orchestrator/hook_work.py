@@ -12,6 +12,7 @@ from cicdctl.orchestrator.change import object_id
 from cicdctl.orchestrator.deciding import config_of
 from cicdctl.orchestrator.drain import drain
 from cicdctl.orchestrator.spool import import_spool, spool_folder
+from cicdctl.process import account_name
 from cicdctl.project import Project
 from cicdctl.runner import RunRequest, recover, run_pipeline
 from cicdctl.runner.pins import release_strays
@@ -79,7 +80,7 @@ def check_locally(project: Project, hook: str, lines: str) -> Iterator[RunSummar
         raise UsageError(f'"{hook}" checks nothing', hint="pre-push and pre-commit do")
     for revision, ref in revisions:
         for name in _on_commit(project, revision):
-            request = RunRequest(pipeline=name, revision=revision, ref=ref)
+            request = RunRequest(pipeline=name, revision=revision, ref=ref, started_by=account_name())
             yield run_pipeline(project, request)
 
 

@@ -45,24 +45,28 @@ def requeue_lost(project: Project) -> list[Run]:
     return found
 
 
-def queue_again(project: Project, run: Run, *, by_hand: bool = False) -> Run | None:
-    """Queue a run once more, with what passed in it; None when that has been done, or must not be by itself."""
-    if not by_hand and not (_has_tries_left(project, run) and _may_repeat(project, run)):
+def queue_again(project: Project, run: Run, *, asked_by: str | None = None) -> Run | None:
+    """Queue a run once more, with what passed in it; None when that has been done, or must not be by itself.
+
+    `asked_by` is who wants it; None when nobody does, and it goes on by itself.
+    """
+    if asked_by is None and not (_has_tries_left(project, run) and _may_repeat(project, run)):
         return None
     try:
-        request = request_again(project, run, failed=True, no_cache=False, jobs=0)
+        who = run.started_by if asked_by is None else asked_by
+        request = request_again(project, run, failed=True, no_cache=False, jobs=0, started_by=who)
         commit = project.repository.commit(run.commit)
         config = project.configuration.at(commit.tree, text=request.config_text)
     except CicdError as error:
         _log.warning("run #%d is not queued again: %s", run.number, error.message)
         return None
     placing = place(project, replace(request, trigger=run.trigger), commit, config)
-    if not by_hand and placing.on_superseded != "queue" and _is_outrun(project, run):
+    if asked_by is None and placing.on_superseded != "queue" and _is_outrun(project, run):
         return None
     # It is older than what waits in its group, and takes no place of it.
     placing = replace(placing, on_superseded="queue")
     # One delivery for each run: whoever comes second finds that it has arrived.
-    delivery = None if by_hand else ("lost", str(run.number))
+    delivery = ("lost", str(run.number)) if asked_by is None else None
     recorded = accept(project, Arrival(placings=(placing,), delivery=delivery))
     if not recorded.runs:
         return None

@@ -89,6 +89,7 @@ def place_problem(request: RunRequest, commit: Commit, pipeline: str, error: Cic
         created_at=now,
         finished_at=now,
         parent=request.parent,
+        started_by=request.started_by,
     )
     return Placing(run=run)
 

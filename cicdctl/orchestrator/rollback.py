@@ -71,8 +71,10 @@ def _content(one: Deployment) -> tuple[str, str, dict[str, str]]:
     return one.pipeline, one.commit, dict(one.params)
 
 
-def plan_rollback(project: Project, environment: str, *, to: int | None = None) -> Rollback:
+def plan_rollback(project: Project, environment: str, *, to: int | None = None, asked_by: str = "") -> Rollback:
     """Say what a rollback of an environment does; `to` is the run whose deployment is wanted, by default the last good.
+
+    `asked_by` is who wants it, nobody when it comes by itself.
 
     Raises UsageError for an environment or a run that is none of its good ones, StoreError when there is nothing.
     """
@@ -90,7 +92,7 @@ def plan_rollback(project: Project, environment: str, *, to: int | None = None) 
             f'nothing to roll back to: no good deployment to "{environment}" before {what}',
             hint=f"cicdctl history --environment {environment} lists them",
         )
-    return _plan(project, history[0], target)
+    return _plan(project, history[0], target, asked_by)
 
 
 def _find_run(history: Sequence[Deployment], environment: str, number: int) -> Deployment:
@@ -104,7 +106,7 @@ def _find_run(history: Sequence[Deployment], environment: str, number: int) -> D
     raise UsageError(f'run #{number} has not deployed to "{environment}"', hint=hint)
 
 
-def _plan(project: Project, current: Deployment, target: Deployment) -> Rollback:
+def _plan(project: Project, current: Deployment, target: Deployment, asked_by: str) -> Rollback:
     """Make the request. Raises StoreError when the run or its commit is gone."""
     number = _root(target)
     summary = project.state.load(number)
@@ -118,6 +120,7 @@ def _plan(project: Project, current: Deployment, target: Deployment) -> Rollback
         restores=number,
         reuse_run=None,
         fail_on_cache_miss=False,
+        started_by=asked_by,
     )
     return Rollback(current=current, target=target, request=request)
 

@@ -40,6 +40,7 @@ def run_fields(run: Run) -> dict[str, Any]:
         "author": run.author,
         "snapshot": run.snapshot,
         "trigger": run.trigger.value,
+        "started_by": run.started_by,
         "trust": run.trust.value,
         "params": dict(run.params),
         "parent": run.parent,

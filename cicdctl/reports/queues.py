@@ -10,6 +10,7 @@ from cicdctl.orchestrator.drain import drain
 from cicdctl.orchestrator.intake import queue_run
 from cicdctl.orchestrator.pausing import let_go_on
 from cicdctl.orchestrator.waiting import wait_for_run, wait_for_start, work_off
+from cicdctl.process import account_name
 from cicdctl.project import Project
 from cicdctl.reports import lines
 from cicdctl.reports.document import run_document, run_fields
@@ -82,7 +83,7 @@ def print_resumed(project: Project, pipeline: str) -> int:
 def print_requeued(project: Project, text: str) -> int:
     """Queue an interrupted run once more and say which it is now. Returns exit status 0."""
     run = find_run(project, text).run
-    again = go_on_with(project, run)
+    again = go_on_with(project, run, account_name())
     drain(project)
     print_lines([f"#{again.number}"])
     say_aside(f"{run.pipeline} goes on as #{again.number}, with what passed in #{run.number}")

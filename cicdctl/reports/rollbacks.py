@@ -5,6 +5,7 @@ from __future__ import annotations
 from cicdctl.errors import UsageError
 from cicdctl.near_words import near_word
 from cicdctl.orchestrator.rollback import Rollback, known_environments, plan_rollback, queue_rollback
+from cicdctl.process import account_name
 from cicdctl.project import Project
 from cicdctl.reports.deploys import fields, row
 from cicdctl.reports.output import print_document, print_lines, print_table
@@ -31,7 +32,7 @@ def print_deployments(project: Project, environment: str, *, limit: int, json: b
 
 def print_rollback(project: Project, environment: str, *, to: str, dry_run: bool, wait: str, json: bool) -> int:
     """Deploy again what was there before, or only say so. Returns exit status 0, after the end of the run its own."""
-    rollback = plan_rollback(project, environment, to=run_number(to) if to else None)
+    rollback = plan_rollback(project, environment, to=run_number(to) if to else None, asked_by=account_name())
     if dry_run:
         if json:
             print_document("rollback", {"current": fields(rollback.current), "target": fields(rollback.target)})

@@ -77,11 +77,12 @@ def print_run(project: Project, summary: RunSummary, *, json: bool) -> int:
     if json:
         print_document("run", whole_document(project, summary))
         return 0
+    who = f" by {quoted(run.started_by)}" if run.started_by else ""
     print_lines(
         [
             lines.run_title(run),
             f"  commit  {run.commit}",
-            f"  trigger {run.trigger.value}, {lines.age(run.created_at)} ago",
+            f"  trigger {run.trigger.value}{who}, {lines.age(run.created_at)} ago",
         ]
     )
     if run.params:

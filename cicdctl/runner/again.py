@@ -11,7 +11,9 @@ from cicdctl.runner.pins import check_commit
 from cicdctl.runner.request import RunRequest
 
 
-def request_again(project: Project, run: Run, *, failed: bool, no_cache: bool, jobs: int) -> RunRequest:
+def request_again(
+    project: Project, run: Run, *, failed: bool, no_cache: bool, jobs: int, started_by: str
+) -> RunRequest:
     """Return a request for the same pipeline, commit and params; `failed` keeps what passed.
 
     Raises UsageError while the run goes on, StoreError when its commit is gone.
@@ -20,4 +22,5 @@ def request_again(project: Project, run: Run, *, failed: bool, no_cache: bool, j
         raise UsageError(f"run #{run.number} has not ended yet", hint=f"cicdctl cancel {run.number} ends it")
     check_commit(project, run)
     reuse = run.number if failed else None
-    return replace(RunRequest.of(run), parent=run.number, reuse_run=reuse, no_cache=no_cache, jobs=jobs)
+    again = RunRequest.of(run)
+    return replace(again, parent=run.number, reuse_run=reuse, no_cache=no_cache, jobs=jobs, started_by=started_by)

@@ -139,6 +139,7 @@ def _prepare(
         author=f"{commit.author_name} <{commit.author_email}>",
         created_at=time.time(),
         parent=request.parent,
+        started_by=request.started_by,
         stage_names=tuple(planned.id for planned in plan.stages),
         needs={planned.stage.name: planned.stage.needs for planned in plan.stages},
         deploy=deploy,

@@ -21,6 +21,7 @@ class RunRequest(Value, frozen=True, kw_only=True):
     `operator_file` stands above the operator's other files, whoever starts the runner.
     `no_fix`: no fixer starts by itself after it. `restores`: the run that a rollback deploys again.
     `confined`: the commit is what a model made of it, and reaches nothing beyond its worktree.
+    `started_by`: see Run; a request made of a run is somebody else's.
     """
 
     pipeline: str
@@ -45,6 +46,7 @@ class RunRequest(Value, frozen=True, kw_only=True):
     snapshot: bool = False
     restores: int | None = None
     confined: bool = False
+    started_by: str = ""
 
     @classmethod
     def of(cls, run: Run) -> RunRequest:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from msgspec.structs import replace
 
@@ -23,12 +24,20 @@ from cicdctl.server.guard.who import Who
 from cicdctl.server.site import Site
 
 
+@contextmanager
+def _changing(site: Site) -> Iterator[Project]:
+    """Open the project to record what the orchestrator has to deal with, which it does at once."""
+    with site.open() as project:
+        yield project
+    site.wake()
+
+
 def cancel(site: Site, who: Who, number: int, reason: str = "") -> RunSummary:
     """Ask for the end of a run; return it as it is then. Raises Refusal 409 when it has ended."""
     summary = find_run(site, number)
     if summary.run.verdict is not None:
         raise _has_ended(number)
-    with site.open() as project:
+    with _changing(site) as project:
         try:
             cancel_run(project, number, reason or f"cancelled by {who.name}", wait=False)
         except UsageError as error:  # it ended meanwhile
@@ -47,8 +56,8 @@ def rerun(site: Site, who: Who, number: int, *, failed: bool = False, no_cache: 
     if run.verdict is None:
         hint = f"cicdctl cancel {number} ends it"
         raise Refusal(409, "goes_on", f"run #{number} has not ended yet", hint=hint)
-    with site.open() as project:
-        request = request_again(project, run, failed=failed, no_cache=no_cache, jobs=0)
+    with _changing(site) as project:
+        request = request_again(project, run, failed=failed, no_cache=no_cache, jobs=0, started_by=who.name)
         return queue_run(project, replace(request, trigger=TriggerKind.API))
 
 
@@ -56,9 +65,9 @@ def resume(site: Site, who: Who, number: int) -> Run:
     """Queue a run again whose runner died, with what passed in it. Raises Refusal 409 for any other."""
     run = find_run(site, number).run
     who.require(f"trigger:{run.pipeline}")
-    with site.open() as project:
+    with _changing(site) as project:
         try:
-            return go_on_with(project, run)
+            return go_on_with(project, run, who.name)
         except UsageError as error:
             raise Refusal(409, "not_interrupted", error.message, hint=error.hint) from error
 
@@ -66,7 +75,7 @@ def resume(site: Site, who: Who, number: int) -> Run:
 def approve(site: Site, who: Who, number: int) -> RunSummary:
     """Let a run start that waits for an approval. Raises Refusal 409 when it waits for none."""
     run = find_run(site, number).run
-    with site.open() as project:
+    with _changing(site) as project:
         approved = project.state.queue.approve(number, who.name)
     if approved is None:
         state = run.verdict or run.state
@@ -97,11 +106,11 @@ def trigger(
     `asked` is what was asked for under the key, word by word: Refusal 422 when something else was before.
     """
     who.require(f"trigger:{pipeline}")
-    with site.open() as project:
+    with _changing(site) as project:
         before = None if key is None else _repeated(project, key, asked)
         if before is not None:
             return before
-        request = request_from_outside(project, pipeline, rev, params or {})
+        request = request_from_outside(project, pipeline, rev, params or {}, started_by=who.name)
         run = queue_once(project, request, delivery=key, detail=asked if key is not None else None)
         if run is not None:
             return Triggered(run=run)
@@ -126,13 +135,13 @@ def _repeated(project: Project, key: tuple[str, str], asked: str) -> Triggered |
 
 def roll_back(site: Site, who: Who, environment: str, *, to: int | None = None) -> Run:
     """Queue the run that deploys again what an environment had before. Raises Refusal 404 and 409."""
-    with site.open() as project:
+    with _changing(site) as project:
         known = known_environments(project)
         if environment not in known:
             near = near_word(environment[:80], known)
             raise Refusal(404, "no_such_environment", f'there is no environment "{environment[:80]}"{near}')
         try:
-            rollback = plan_rollback(project, environment, to=to)
+            rollback = plan_rollback(project, environment, to=to, asked_by=who.name)
         except (UsageError, NothingToRollBack) as error:
             raise Refusal(409, "nothing_to_roll_back", error.message, hint=error.hint) from error
         who.require(f"trigger:{rollback.request.pipeline}")

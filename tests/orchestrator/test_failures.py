@@ -356,6 +356,7 @@ def test_triggered_run_is_queued_again(lose, wait_for_quiet):
     project.cicdctl("watch", "--once").passes()
     runs = [run for run in wait_for_quiet(project, 3) if run["trigger"] == "manual"]
     assert [(run["verdict"], run["parent"]) for run in runs] == [("interrupted", None), ("passed", 1)]
+    assert runs[0]["started_by"] == runs[1]["started_by"] != ""
 
 
 @pytest.mark.parametrize(

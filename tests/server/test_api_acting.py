@@ -68,6 +68,7 @@ def test_rerun_is_a_new_run_of_the_same_commit(server, act, tmp_path):
     again = server.wait_for_run(answer.json["run"]["number"])
     assert (answer.status, answer.json["url"]) == (202, f"/r/{again['run']['number']}")
     assert (again["run"]["parent"], again["run"]["verdict"], again["run"]["trigger"]) == (number, "failed", "api")
+    assert again["run"]["started_by"] == "ada"
     assert [(stage["stage"], stage["cached"]) for stage in again["stages"]] == [("lint", True), ("unit", False)]
     whole = server.wait_for_run(act(f"/api/runs/{number}/rerun", {"no_cache": True}).json["run"]["number"])
     assert [(stage["stage"], stage["cached"]) for stage in whole["stages"]] == [("lint", False), ("unit", False)]
@@ -91,7 +92,7 @@ def test_resume_goes_on_with_what_was_interrupted(server, act):
     answer = act(f"/api/runs/{number}/resume")
     assert answer.status == 202, answer.text
     again = server.wait_for_run(answer.json["run"]["number"])["run"]
-    assert (again["parent"], again["verdict"]) == (number, "passed")
+    assert (again["parent"], again["verdict"], again["started_by"]) == (number, "passed", "ada")
     act(f"/api/runs/{again['number']}/resume").is_refused(409, "not_interrupted")
     act("/api/runs/99/resume").is_refused(404, "no_such_run")
 
@@ -162,5 +163,6 @@ def test_rollback_deploys_what_was_there_before(server, act):
     assert answer.status == 202
     ended = server.wait_for_run(answer.json["run"]["number"])
     assert (ended["run"]["trigger"], ended["run"]["parent"]) == ("rollback", second)
+    assert ended["run"]["started_by"] == "ada"
     newest = server.ask("GET", "/api/environments/production?limit=1").json["deployments"]
     assert [(one["restores"], one["undoes"]) for one in newest] == [(first, second)]

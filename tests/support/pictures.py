@@ -125,23 +125,28 @@ class Demo:
         self.git("add", "-A")
         self.git("commit", "-qm", "parser: accept a comma after the last argument")
         self.cicdctl("history")
+        (self.folder / ".git" / "cicdctl" / "config.toml").write_text('[orchestrator.trust]\nrefs = ["main"]\n')
         fill(self.folder / ".git" / "cicdctl", pipelines=["build", "test", "lint", "docs", "deploy"], runs=60)
 
     def git(self, *argv: str) -> None:
         subprocess.run(["git", *argv], cwd=self.folder, env=self.env, check=True)
 
-    def cicdctl(self, *argv: str) -> str:
+    def cicdctl(self, *argv: str, **env: str) -> str:
         command = [sys.executable, "-P", "-m", "cicdctl", *argv]
-        done = subprocess.run(command, cwd=self.folder, env=self.env, capture_output=True, text=True)
+        done = subprocess.run(command, cwd=self.folder, env=self.env | env, capture_output=True, text=True)
         assert done.returncode in (0, 1), done.stderr  # 1: a run that failed
         return done.stdout.strip()
 
-    def begin(self) -> list[int]:
+    def begin(self, url: str, token: str) -> list[int]:
         """Have a run fail, one run, one wait for its turn and one for a person; return those that have not ended."""
-        self.cicdctl("trigger", "test", "--wait", "end")
-        self.cicdctl("trigger", "build", "--wait", "start")
+
+        def ask(*words: str) -> str:
+            return self.cicdctl("trigger", *words, CICDCTL_SERVER=url, CICDCTL_TOKEN=token)
+
+        ask("test", "--wait", "end")
+        ask("build", "--wait", "start")
         wanted = (["lint"], ["deploy", "-p", "environment=staging"])
-        waiting = [json.loads(self.cicdctl("trigger", *words, "--json"))["run"]["number"] for words in wanted]
+        waiting = [json.loads(ask(*words, "--json"))["run"]["number"] for words in wanted]
         return [waiting[0] - 1, *waiting]
 
     def end(self, runs: list[int]) -> None:
@@ -200,7 +205,7 @@ def main(argv: list[str]) -> None:
         demo = Demo(Path(folder))
         token = demo.cicdctl("token", "create", "ada", "--scope", "admin")
         with served(demo) as url:
-            runs = demo.begin()
+            runs = demo.begin(url, token)
             take(url, token, options.to)
             if options.keep:
                 input(f"{url} {token}\n")

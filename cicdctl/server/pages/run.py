@@ -14,6 +14,7 @@ from cicdctl.model import Run, RunState, RunSummary, TriggerKind, Verdict
 from cicdctl.orchestrator.culprit import culprit_of, search_words
 from cicdctl.orchestrator.places import RED
 from cicdctl.project import Project
+from cicdctl.reports.by_hand import run_command
 from cicdctl.reports.lines import broke, shell_word
 from cicdctl.reports.text import quoted
 from cicdctl.server.answers import Refusal
@@ -62,6 +63,7 @@ def show_run(request: Request) -> Response:
         picture=draw_graph(run, stages, chart.critical if chart is not None else ()),
         chart=chart,
         part=part,
+        by_hand=run_command(run),
         artifacts=_quietly(lambda: list_artifacts(project, summary), ()),
         **_actions(run),
     )

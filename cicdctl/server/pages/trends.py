@@ -22,6 +22,7 @@ TREND_W, TREND_H = 720, 180
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 12, 10, 22
 WINDOW = 20
 _LEAST_TOLD = 5  # a percentile of fewer says nothing
+_MARK = 3  # half as wide, and nearly as high
 _TELLING = (Verdict.PASSED, Verdict.FAILED, Verdict.TIMED_OUT, Verdict.ERROR)
 
 
@@ -85,13 +86,15 @@ class Tick(Value, frozen=True, kw_only=True):
 class Trend(Value, frozen=True, kw_only=True):
     """How long runs took, the oldest on the left, with median and 95th percentile of twenty runs each.
 
-    `p50_line` and `p95_line` are points of a polyline; `p50_s` and `p95_s` are those of the newest twenty.
+    `p50_line` and `p95_line` are points of a polyline; `p50_s` and `p95_s` are those of the newest twenty. `marks` is
+    the outline of a triangle below each run that did not pass, so that it is told without its colour.
     """
 
     bars: tuple[Bar, ...]
     ticks: tuple[Tick, ...]
     p50_line: str
     p95_line: str
+    marks: str
     p50_s: float
     p95_s: float
     label: str
@@ -138,14 +141,19 @@ def trend_of(runs: Sequence[Run]) -> Trend | None:
         points = [(bars[end], percentile(lengths[max(0, end - WINDOW + 1) : end + 1], percent)) for end in ends]
         return " ".join(f"{round(bar.x + bar.width / 2, 1)},{y_of(seconds)}" for bar, seconds in points)
 
+    red = [bar for bar, run in zip(bars, told, strict=True) if run.verdict is not Verdict.PASSED]
+    words = f"{count(len(told), 'run')}: median {duration(p50_s)}, 95th percentile {duration(p95_s)}"
     return Trend(
         bars=bars,
         ticks=tuple(Tick(y=y_of(top * part), text=duration(top * part) if part else "0") for part in (0, 0.5, 1)),
         p50_line=line(50),
         p95_line=line(95),
+        marks="".join(
+            f"M{round(bar.x + bar.width / 2, 1):g} {floor + 1.5:g}l{_MARK} 5h-{2 * _MARK}z" for bar in red
+        ),
         p50_s=p50_s,
         p95_s=p95_s,
-        label=f"{count(len(told), 'run')}: median {duration(p50_s)}, 95th percentile {duration(p95_s)}",
+        label=f"{words}, {len(red)} did not pass" if red else words,
         first=told[0].number,
         last=told[-1].number,
     )

@@ -112,9 +112,10 @@ def test_run_again_and_cancel_by_forms(make_project, serve, visit):
     server.wait_for_run(2)
 
     project.commit("without it")
-    again = server.ask("POST", "/trigger/build", token=server.token("trigger"), json_body={})
+    again = server.ask("POST", "/trigger/build", token=server.token("trigger", name="ship-bot"), json_body={})
     assert again.status == 202, again.text
     page = visitor.go("/r/3")
+    expect(page.locator("#facts")).to_contain_text("api ship-bot")
     page.get_by_role("button", name="Cancel").click()
     assert page.url.endswith("/r/3")
     assert server.wait_for_run(3)["run"]["verdict"] == "cancelled"

@@ -70,6 +70,15 @@ def test_trend_has_percentiles_of_twenty_runs():
     assert len(chart.p50_line.split()) == len(chart.p95_line.split()) == 96
 
 
+def test_trend_marks_what_did_not_pass():
+    """By a triangle below its bar, and in words: nobody has to see red."""
+    chart = trend_of([run(3, 2.0, Verdict.TIMED_OUT), run(2, 2.0), run(1, 2.0, Verdict.FAILED)])
+    assert chart is not None
+    middles = [f"M{round(bar.x + bar.width / 2, 1):g} " for bar in chart.bars]
+    assert [middle in chart.marks for middle in middles] == [True, False, True]
+    assert chart.label.endswith(", 2 did not pass")
+
+
 def test_trend_leaves_out_what_says_nothing_of_a_duration():
     assert trend_of([run(2, 1.0, Verdict.CANCELLED), run(1, 1.0)]) is None
     assert trend_of([]) is None
