@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from cicdctl.config import Settings
 from cicdctl.errors import StoreError, UsageError
+from cicdctl.orchestrator.address import is_loopback
 from cicdctl.plugin_manager import PluginManager
 from cicdctl.project import Project
 from cicdctl.project_config import Invocation
@@ -39,7 +40,10 @@ class RemoteProject(Project):
         assert invocation.server
         super().__init__(invocation, cast(Any, None), PluginManager())
         self.may_start_sender = False
-        self.client = Client(read_server_address(invocation.server), invocation.environ.get(TOKEN_VARIABLE, ""))
+        address, token = read_server_address(invocation.server), invocation.environ.get(TOKEN_VARIABLE, "")
+        self.client = Client(address, token)
+        if token and not address.is_secure and not is_loopback(address.host):
+            self.warnings.append(f"{TOKEN_VARIABLE} travels in the open to {address.text}: it can be read")
         self._folder = tempfile.TemporaryDirectory(prefix="cicdctl-", ignore_cleanup_errors=True)
         self.logs = LogCopies(self.client, Path(self._folder.name))
 

@@ -250,6 +250,9 @@ def test_refusals_and_notices_are_those_on_the_spot(elsewhere):
 def test_errors_say_what_to_do(elsewhere, tmp_path):
     """No server, no token, a token that may not, a pipeline that is not there, a command that needs a repository."""
     assert "does not answer" in elsewhere.cicdctl("status", status=3, env={"CICDCTL_SERVER": "http://127.0.0.1:9"})
+    open_way = elsewhere.cicdctl("status", status=3, env={"CICDCTL_SERVER": "http://ci.example.invalid"})
+    assert "CICDCTL_TOKEN travels in the open to http://ci.example.invalid" in open_way
+    assert "in the open" not in elsewhere.cicdctl("status", status=3, env={"CICDCTL_SERVER": "http://127.0.0.1:9"})
     assert "no address of a server" in elsewhere.cicdctl("status", status=2, env={"CICDCTL_SERVER": "ftp://x"})
     assert "holds no user" in elsewhere.cicdctl("status", status=2, env={"CICDCTL_SERVER": "http://me:pw@x/"})
     assert "CICDCTL_TOKEN" in elsewhere.cicdctl("run", "build", status=2, env={"CICDCTL_TOKEN": ""})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import sys
 from collections.abc import Iterator, Mapping
@@ -14,6 +13,7 @@ from urllib.parse import urlsplit
 from cicdctl.errors import ConfigError
 from cicdctl.fixers.claude.options import ClaudeOptions
 from cicdctl.model import Value
+from cicdctl.orchestrator.address import is_loopback
 
 if TYPE_CHECKING:
     from anthropic import Anthropic
@@ -58,7 +58,7 @@ def find_endpoint(options: ClaudeOptions, environ: Mapping[str, str]) -> Endpoin
         return "base_url is no whole http or https address"
     if parts.username is not None or parts.query or parts.fragment:
         return "base_url must not hold a user name, a query or a fragment"
-    if parts.scheme == "http" and not _is_loopback(host):
+    if parts.scheme == "http" and not is_loopback(host):
         return "base_url is not https: the key would travel in the open"
     return Endpoint(
         url=url,
@@ -69,16 +69,9 @@ def find_endpoint(options: ClaudeOptions, environ: Mapping[str, str]) -> Endpoin
     )
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 def _proxy(scheme: str, host: str, environ: Mapping[str, str]) -> str | None:
     """Return the proxy that the operator has for this host. Loopback needs none, whatever the environment says."""
-    if _is_loopback(host):
+    if is_loopback(host):
         return None
     for entry in (environ.get("no_proxy") or environ.get("NO_PROXY") or "").split(","):
         name = entry.strip().lower().lstrip("*.")
