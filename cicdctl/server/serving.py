@@ -17,14 +17,13 @@ import uvicorn
 
 from cicdctl.errors import CicdError
 from cicdctl.orchestrator.watch import Orchestrator
-from cicdctl.server.connections import PatientProtocol
+from cicdctl.server.connections import BACKLOG, PatientProtocol, most_connections
 from cicdctl.server.door import Door
 from cicdctl.server.guard.hosts import Hosts
 from cicdctl.server.routes import ROUTES
 from cicdctl.server.site import Site
 
 GRACE_S = 10
-MOST_CONNECTIONS = 2000
 _log = logging.getLogger("cicdctl.server")
 
 
@@ -48,7 +47,9 @@ def serve(
         server_header=False,
         proxy_headers=bool(proxies),
         forwarded_allow_ips=list(proxies),
-        limit_concurrency=MOST_CONNECTIONS,
+        backlog=BACKLOG,
+        # Above the cap those that wait make room; this is for as many that are all being answered.
+        limit_concurrency=most_connections() + BACKLOG,
         h11_max_incomplete_event_size=16 * 1024,
         timeout_graceful_shutdown=GRACE_S,
         timeout_keep_alive=5,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -103,6 +104,32 @@ def test_many_silent_ones_do_not_delay_the_others(server):
     end = time.monotonic() + 60
     while server.ask_or_none("/healthz") is None:
         assert time.monotonic() < end
+
+
+@pytest.fixture
+def many_files():
+    """Let this process open as many files as it may; gives how many that are."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = min(12_000, hard) if hard != resource.RLIM_INFINITY else 12_000
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+    yield max(soft, wanted)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_ten_thousand_silent_ones_keep_nobody_out(server, many_files):
+    """From fifty addresses, each below its cap: the longest silent make room, and everybody else is answered."""
+    silent = []
+    try:
+        for number in range(min(10_000, many_files - 1000)):
+            address = (f"127.0.1.{1 + number % 50}", 0)
+            silent.append(socket.create_connection(("127.0.0.1", server.port), timeout=20, source_address=address))
+            if number % 250 == 0:
+                assert server.ask("GET", "/api/queue").status == 200
+        for _ in range(50):
+            assert server.ask("GET", "/api/queue").status == 200
+    finally:
+        for connection in silent:
+            connection.close()
 
 
 def test_large_header_is_refused(server):
