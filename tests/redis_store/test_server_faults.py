@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 
 import pytest
 from cicdctl_redis.faults import Amnesia, Unreachable
 from cicdctl_redis.journal import Batch, Journal
+from cicdctl_redis.marker import agree
 from cut_proxy import CutProxy
+from redis import Redis
 
 from cicdctl.errors import StoreError
 from cicdctl.model import Attempt, RunFilter, RunState, StageResult, Verdict
@@ -42,6 +45,35 @@ def test_what_was_acknowledged_survives_kill_9(open_redis, server, a_run):
     server.start()
     assert [run.number for run in state.runs(RunFilter(limit=100))] == list(range(20, 0, -1))
     assert state.begin(a_run).number == 21
+
+
+class Interrupted(Redis):
+    """Between its first question and the answer something else happens."""
+
+    meanwhile: Callable[[], object] | None = None
+    is_after = False
+
+    def get(self, name):
+        happens, self.meanwhile = self.meanwhile, None
+        if happens is not None and not self.is_after:
+            happens()
+        found = super().get(name)
+        if happens is not None and self.is_after:
+            happens()
+        return found
+
+
+@pytest.mark.parametrize("is_after", [False, True])
+def test_two_processes_that_begin_at_once_agree(server, tmp_path, is_after):
+    """Whoever is first while the other looks for a mark: both have the same, and nobody takes it for a loss."""
+    plain = Redis(port=server.port, decode_responses=True)
+    slow = Interrupted(port=server.port, decode_responses=True)
+    begun = []
+    slow.is_after = is_after
+    slow.meanwhile = lambda: begun.append(agree(plain, "mark", "counters", tmp_path, "redis"))
+    assert [agree(slow, "mark", "counters", tmp_path, "redis")] == begun
+    plain.close()
+    slow.close()
 
 
 def test_a_run_goes_on_without_its_server(open_redis, server, a_run):

@@ -15,6 +15,10 @@ from cicdctl.plugin_api import StoreError
 from cicdctl_redis.faults import Amnesia
 
 FILE = "redis.json"
+# Whoever sees the mark sees the number that runs go on after.
+_BEGIN = """
+if redis.call('SET', KEYS[1], ARGV[1], 'NX') then redis.call('HSET', KEYS[2], 'run', ARGV[2]) end
+"""
 
 
 def agree(client: Redis, key: str, counters: str, folder: Path, server: str) -> str:
@@ -25,9 +29,10 @@ def agree(client: Redis, key: str, counters: str, folder: Path, server: str) -> 
     """
     path = folder / FILE
     ours = _read(path)
-    theirs: Any = client.get(key)
     if ours is None:
-        if theirs is not None:
+        theirs: Any = client.get(key)
+        # Whoever begins at the same time writes the file first.
+        if theirs is not None and _read(path) is None:
             found = _facts(str(theirs))
             raise StoreError(
                 f"{server} holds the history of another folder: {found.get('folder')} on {found.get('host')}",
@@ -40,9 +45,8 @@ def agree(client: Redis, key: str, counters: str, folder: Path, server: str) -> 
         assert ours is not None
     mark = json.dumps({name: ours.get(name) for name in ("id", "host", "folder")})
     if not ours.get("confirmed"):
-        if client.set(key, mark, nx=True):
-            client.hset(counters, "run", str(_highest_logged(folder)))
-        theirs = client.get(key)
+        client.eval(_BEGIN, 2, key, counters, mark, str(_highest_logged(folder)))
+    theirs = client.get(key)
     if theirs is None or _facts(str(theirs)).get("id") != ours["id"]:
         raise amnesia(server, folder)
     if not ours.get("confirmed"):
