@@ -7,6 +7,9 @@ from pathlib import Path
 
 from cicdctl.git.folders import FOLDER_FLAGS, Trash, replace_file
 
+# Ends the name of an admin folder that is being written, by whoever holds the lock of its slot.
+UNFINISHED = ".new"
+
 
 class Admin:
     """The admin folder of one slot: what makes it a linked worktree of the mirror."""
@@ -16,14 +19,13 @@ class Admin:
         self._git_file = slot / ".git"
         self._git_text = b"gitdir: " + os.fsencode(self.path) + b"\n"
         self._slot_text = os.fsencode(self._git_file) + b"\n"
-        self._parent = mirror / "worktrees"
 
     def write(self, commit: str, index: bytes, trash: Trash) -> None:
         """Write all files anew; what was there goes to the trash. Raises OSError."""
-        for path in (self.path, self._git_file):
+        beside = self.path.with_name(self.path.name + UNFINISHED)
+        for path in (self.path, self._git_file, beside):
             if os.path.lexists(path):
                 trash.throw(path)
-        beside = self._parent / f"new-{os.urandom(6).hex()}"
         beside.mkdir(mode=0o755)
         for name, data in self._files(commit).items():
             (beside / name).write_bytes(data)

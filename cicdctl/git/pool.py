@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from msgspec.structs import replace
 
 from cicdctl.errors import GitError
-from cicdctl.git.admin import Admin
+from cicdctl.git.admin import UNFINISHED, Admin
 from cicdctl.git.checkout import Change, Written, move_tree, read_content, write_content
 from cicdctl.git.conversion import checkout_by_git, find_conversions, may_matter
 from cicdctl.git.folders import FOLDER_MODE, Trash, wait_for_tick
@@ -380,15 +380,18 @@ class WorktreePool:
                     extra -= 1
 
     def _forget_strays(self) -> None:
-        """Throw away worktrees and admin folders without a record."""
+        """Throw away worktrees and admin folders without a record, and those that a dead process was writing."""
         known = {home.id for home in self._homes()}
         for folder in (self.folder / "worktrees", *self.folder.glob("mirror-*.git/worktrees")):
             for name in os.listdir(folder):  # noqa: PTH208 - names only
                 if name in known:
                     continue
-                home = SlotHome(self.folder, self.lock_folder, name)
+                home = SlotHome(self.folder, self.lock_folder, name.removesuffix(UNFINISHED))
                 lock = home.lock()
                 if lock is not None:
+                    if name != home.id:
+                        with suppress(OSError):
+                            self.trash.throw(folder / name)
                     if not home.notes.is_dir():
                         self._discard(home, None)
                     os.close(lock)

@@ -83,6 +83,26 @@ def test_a_slot_that_is_not_reusable_is_thrown_away(site, commits):
     assert site.acquire(commits[1]).path != slot.path
 
 
+def test_reap_leaves_alone_what_is_being_written(site, commits):
+    """The admin folder of a slot that is just being made has no record; once its maker is dead it is thrown away."""
+    held, free = site.acquire(commits[1]), site.acquire(commits[2])
+    folder = site.base / "cache" / "mirror-trusted.git" / "worktrees"
+    for slot in (held, free):
+        (folder / f"{slot.path.name}.new").mkdir()
+    (folder / "w0.new").mkdir()
+    free.release(reusable=True)
+    site.pool.reap()
+    assert {path.name for path in folder.iterdir()} == {
+        held.path.name,
+        f"{held.path.name}.new",
+        free.path.name,
+    }
+    assert not list((site.base / "cache").rglob("*w0*"))
+    held.release(reusable=True)
+    site.pool.reap()
+    assert {path.name for path in folder.iterdir()} == {held.path.name, free.path.name}
+
+
 def test_an_amended_commit_only_moves_head(site, commits, git_at):
     git, _, second = commits
     slot = site.acquire(second)
