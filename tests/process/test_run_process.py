@@ -246,7 +246,8 @@ def test_many_in_a_row_neither_slow_down_nor_leak(stage: Stage) -> None:
         stage.run("exit 0")
         took.append(time.perf_counter() - started)
 
-    assert (open_descriptors(), threading.active_count()) == before
+    assert open_descriptors() == before[0]
+    assert threading.active_count() <= before[1]  # one of a test before may end meanwhile
     assert sorted(took[100:])[50] < 2 * sorted(took[:100])[50] + 0.002
     assert zombies() == []
 

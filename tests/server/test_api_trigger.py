@@ -141,7 +141,8 @@ def test_trust_is_that_of_the_ref(server):
         "HEAD": ("refs/heads/topic", "untrusted", topic),
     }
     for number in range(1, len(found) + 1):
-        assert server.wait_for_run(number)["run"]["verdict"] == "passed"
+        ended = server.wait_for_run(number)
+        assert ended["run"]["verdict"] == "passed", ended["stages"]
     # A repetition is not more trusted than what it repeats.
     again = server.ask("POST", "/api/runs/3/rerun", token=token).json["run"]
     assert (again["ref"], again["trust"]) == ("refs/heads/topic", "untrusted")
