@@ -23,7 +23,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
-PAGES = sorted([ROOT / "README.md", *DOCS.glob("*.md")])
+PAGES = sorted([ROOT / "README.md", *DOCS.glob("*.md"), *DOCS.glob("forges/*.md")])
 COMMANDS_PAGE = DOCS / "commands.md"
 GENERATED = "<!-- From here on: python tests/test_docs.py -->\n"
 HELP_WIDTH = 100
