@@ -22,6 +22,8 @@ from cicdctl.server.live.tail import TICK_S, Tail
 
 # A store without files on this host, or one that others write as well, is asked as often as this.
 ASK_S = 1.0
+# What is recorded is seen a moment after the file has changed, once it is on the disk.
+AGAIN_S = 0.1
 MOST_KEPT = 2000
 PAGE = 500
 THREADS = 4
@@ -154,7 +156,7 @@ class Feed:
                 tail.look(now)
             before, stamps = stamps, [_stamp(path) for path in self._project().state.files]
             if stamps != before or now >= ask_at:
-                ask_at = now + ASK_S
+                ask_at = now + (ASK_S if stamps == before else AGAIN_S)
                 try:
                     await self._ask()
                 except CicdError as error:
