@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from cicdctl.config import Config
 from cicdctl.errors import ConfigError, GitError
 from cicdctl.git import Commit, Repository
-from cicdctl.model import Pipeline, TriggerKind, Value
+from cicdctl.model import Pipeline, Run, RunFilter, TriggerKind, Value
 from cicdctl.orchestrator.change import THIS_REPOSITORY, Change, Wishes, asks_to_skip, remote_name
 from cicdctl.orchestrator.placing import place, place_ended, place_problem
 from cicdctl.planning import trust_of
@@ -20,6 +20,7 @@ from cicdctl.project_config import CONFIG_NAME
 from cicdctl.runner import RunRequest
 from cicdctl.store.queued import Placing
 
+_MOST_RUNS = 1000  # of one commit that are looked at
 _log = logging.getLogger("cicdctl.intake")
 
 
@@ -101,20 +102,29 @@ def _decide(project: Project, change: Change, known: str | None, moved: set[tupl
 
 
 def _passed_by(project: Project, change: Change, now: str) -> tuple[Placing, ...]:
-    """A commit that its ref has left before anybody looked: recorded, and superseded unless each has to run."""
+    """A commit that its ref has left meanwhile: recorded, and superseded unless each has to run.
+
+    Somebody else may have looked before it was left, and recorded it: what is told late brings nothing then.
+    """
     assert change.new is not None
     try:
         commit = project.repository.commit(change.new)
     except GitError:
         return ()
     base = change.old if change.old and _exists(project, change.old) else None
-    placings = _placings(project, change, commit, base)
+    recorded = {run.pipeline for run in _started_by_it(project, change)}
+    placings = [one for one in _placings(project, change, commit, base) if one.run.pipeline not in recorded]
     why = f"superseded: {change.ref} is at {now[:10]} now"
     has_to_run = [placing.on_superseded == "queue" or placing.run.verdict is not None for placing in placings]
     return tuple(
         placing if has_to else place_ended(placing.run, why, cancelled=True)
         for placing, has_to in zip(placings, has_to_run, strict=True)
     )
+
+
+def _started_by_it(project: Project, change: Change) -> list[Run]:
+    runs = project.state.runs(RunFilter(commit=change.new, ref=change.ref, trials=False, limit=_MOST_RUNS))
+    return [run for run in runs if run.trigger in (TriggerKind.COMMIT, TriggerKind.TAG)]
 
 
 def find_base(

@@ -34,7 +34,8 @@ def take_in(project: Project, changes: Sequence[Change], *, delivery: tuple[str,
         seen = {
             (decision.change.source, decision.change.ref): (decision.known, decision.now)
             for decision in decisions
-            if decision.known != decision.now
+            # Also where nothing moves: what was decided holds only while nobody else records it.
+            if decision.known != decision.now or decision.placings
         }
         try:
             return accept(project, Arrival(placings=placings, delivery=delivery, seen=seen))
