@@ -112,7 +112,7 @@ def test_random_pushes(make_project, tmp_path):
     check(state, pusher)
     assert check_state(state) == "ok"
     project.cicdctl("status").passes()
-    assert not list((state / "worktrees").glob("*/.busy"))
+    assert subprocess.run(["pgrep", "-af", str(project.path)], capture_output=True, text=True).stdout == ""
 
 
 @contextmanager
