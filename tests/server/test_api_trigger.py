@@ -9,7 +9,7 @@ import pytest
 
 from cicdctl.store import open_state
 
-from .conftest import operator_file
+from .conftest import operator_file, wait_for
 
 CONFIG = """
 [pipelines.build.params]
@@ -37,6 +37,22 @@ def test_waits_as_long_as_it_is_asked_to(server):
     ended = server.ask("POST", "/trigger/build", token=token, json_body={"wait": "end", "params": {"level": "full"}})
     assert (ended.json["run"]["verdict"], ended.json["run"]["params"]) == ("passed", {"level": "full"})
     assert [stage["stage"] for stage in ended.json["stages"]] == ["unit"]
+
+
+def test_whoever_was_put_out_meanwhile_is_told_of_no_run(make_project, serve, tmp_path):
+    """The run goes on: it was asked for when that was allowed."""
+    project = make_project(unit=f"until test -e {tmp_path}/go; do sleep 0.05; done")
+    operator_file(project, '[orchestrator.trust]\nrefs = ["*"]\n')
+    server = serve(project)
+    token = server.token("trigger", name="gone")
+    with ThreadPoolExecutor() as threads:
+        waiting = threads.submit(server.ask, "POST", "/trigger/build", token=token, json_body={"wait": "end"})
+        wait_for(lambda: server.ask("GET", "/api/runs").json["runs"])
+        server.project.cicdctl("token", "revoke", "gone").passes()
+        (tmp_path / "go").touch()
+        answer = waiting.result()
+    assert (answer.json["run"], answer.json["stages"]) == (None, [])
+    assert server.wait_for_run(1)["run"]["verdict"] == "passed"
 
 
 def test_what_cannot_be_carried_out_starts_nothing(server):

@@ -19,6 +19,7 @@ from cicdctl.server import changes
 from cicdctl.server.answers import Refusal, answer
 from cicdctl.server.api.body import read_body
 from cicdctl.server.api.query import read_query
+from cicdctl.server.guard.admission import is_admitted
 from cicdctl.server.guard.who import Who
 from cicdctl.server.live.stream import Stream, woken
 from cicdctl.server.route import TRIGGER, Route
@@ -54,12 +55,16 @@ async def trigger(request: Request) -> Response:
         headers["Idempotent-Replayed"] = "true"
     if body.wait == "none":
         return answer({"run": run_fields(triggered.run), **_where(number)}, status=202, headers=headers)
-    parts = _wait_for(site, number, body.wait)
+    parts = _wait_for(request, number, body.wait, scope=f"trigger:{pipeline}")
     return Stream(parts, media_type="application/json", headers=headers, status=202)
 
 
-async def _wait_for(site: Site, number: int, wait: Wait) -> AsyncGenerator[bytes]:
-    """Yield the answer when the run has started or ended, or waits for people; no thread is held meanwhile."""
+async def _wait_for(request: Request, number: int, wait: Wait, *, scope: str) -> AsyncGenerator[bytes]:
+    """Yield the answer when the run has started or ended, or waits for people; no thread is held meanwhile.
+
+    Whoever may not have asked any more by then, because the token was revoked, is told of no run.
+    """
+    site: Site = request.state.site
     waker = asyncio.Event()
     with site.feed.listening(waker, number):
         while True:
@@ -67,7 +72,11 @@ async def _wait_for(site: Site, number: int, wait: Wait) -> AsyncGenerator[bytes
             if summary is None or is_held or site.feed.has_ended or _is_over(summary, wait):
                 break
             if not await woken(waker):
+                if not await run_in_threadpool(is_admitted, request, scope):
+                    break
                 yield _STILL_THERE
+    if not await run_in_threadpool(is_admitted, request, scope):
+        summary = None
     body: dict[str, Any] = {"run": None, "stages": []} if summary is None else run_document(summary)
     yield msgspec.json.encode(body | _where(number))
 
