@@ -75,7 +75,13 @@ def project(make_project):
     return project
 
 
-@pytest.mark.parametrize("point", POINTS)
+# The others are killed with `pytest -m campaign`.
+OFTEN = ("run-begun", "worktree-acquired", "attempt-started", "artifacts-stored", "result-cached", "run-recorded")
+
+
+@pytest.mark.parametrize(
+    "point", [pytest.param(point, marks=() if point in OFTEN else pytest.mark.campaign) for point in POINTS]
+)
 def test_each_point_once(project, point):
     """Killed at each point, the next command closes the books and the next run tells the truth."""
     kill_and_check(project, point, 1, "bad" if len(point) % 2 else "good")

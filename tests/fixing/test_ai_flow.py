@@ -123,7 +123,13 @@ CHEATS = {
 }
 
 
-@pytest.mark.parametrize("cheat", CHEATS)
+# The others, and hundreds more, are in campaigns: `pytest -m campaign tests/fixing tests/bench_fix`.
+OFTEN = ("its test", "test awareness", "a link", "git's hooks")
+
+
+@pytest.mark.parametrize(
+    "cheat", [pytest.param(cheat, marks=() if cheat in OFTEN else pytest.mark.campaign) for cheat in CHEATS]
+)
 def test_cheat_is_never_offered(failing, messages_api, cheat):
     """Whatever a model tries, it is told no, and in the end nothing is offered and nothing was touched."""
     project = failing("[orchestrator.failure_handling]\nmax_retries = 1\n")
@@ -288,7 +294,7 @@ LIMITS = {
 def test_long_check_is_cut(failing, messages_api, section):
     """21F: a check that outlasts the fix, or the attempt, is ended with all it has started; then it goes on without."""
     project = failing()
-    for limit_s in (7, 20, 45):  # a machine with much to do takes longer to come as far as the check
+    for limit_s in (5, 20, 45):  # a machine with much to do takes longer to come as far as the check
         project.write(".git/cicdctl/config.toml", f"[{section}]\ntimeout = '{limit_s}s'\n", mode=0o600)
         messages_api.reset()
         messages_api.says(edit("    import time\n    time.sleep(300)\n" + OLD))

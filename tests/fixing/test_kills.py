@@ -12,7 +12,17 @@ from cicdctl.model.fix_record import FixState
 STATES = [state.value for state in FixState]
 
 
-@pytest.mark.parametrize("state", [*STATES, "applying-noted", "verifying-noted", "flake_check-noted"])
+# The others are killed in campaigns, with `pytest -m campaign`.
+OFTEN = ("planned", "applying", "verifying", "committed", "published", "applying-noted")
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        pytest.param(state, marks=() if state in OFTEN else pytest.mark.campaign)
+        for state in (*STATES, "applying-noted", "verifying-noted", "flake_check-noted")
+    ],
+)
 def test_killed_in_each_state(broken, state):
     """Whatever was going on is done again or taken over; the offer is there once, and nothing else is left."""
     project = broken()

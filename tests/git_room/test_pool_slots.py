@@ -89,7 +89,7 @@ def test_reap_leaves_alone_what_is_being_written(site, commits):
     folder = site.base / "cache" / "mirror-trusted.git" / "worktrees"
     for slot in (held, free):
         (folder / f"{slot.path.name}.new").mkdir()
-    (folder / "w0.new").mkdir()
+    (folder / "stray.new").mkdir()
     free.release(reusable=True)
     site.pool.reap()
     assert {path.name for path in folder.iterdir()} == {
@@ -97,7 +97,7 @@ def test_reap_leaves_alone_what_is_being_written(site, commits):
         f"{held.path.name}.new",
         free.path.name,
     }
-    assert not list((site.base / "cache").rglob("*w0*"))
+    assert not list((site.base / "cache").rglob("*stray*"))
     held.release(reusable=True)
     site.pool.reap()
     assert {path.name for path in folder.iterdir()} == {held.path.name, free.path.name}

@@ -142,7 +142,7 @@ def test_log_is_followed_as_it_grows(elsewhere):
     assert (last.communicate(timeout=60)[0], last.returncode) == ("", 0)
 
 
-@pytest.mark.parametrize("options", [(), ("--raw",)])
+@pytest.mark.parametrize("options", [(), pytest.param(("--raw",), marks=pytest.mark.campaign)])
 def test_followed_log_goes_on_after_a_restart_of_the_server(elsewhere, options):
     """Every line of every attempt once, in order; over one stream that is taken up again, or by looking (`--raw`)."""
     server = elsewhere.server
