@@ -341,7 +341,7 @@ def test_push_into_a_repository_with_a_working_tree(server, make_project, wait_f
 def test_untrusted_is_what_the_operator_does_not_vouch_for(server, ended, runs):
     (server.path / "cicdctl/config.toml").write_text('[orchestrator]\ntrust = { refs = ["main"] }\n')
     server.push("main", "main:topic")
-    ended(4)
+    ended(6)
     assert {(run["ref"], run["trust"]) for run in runs(server) if run["pipeline"] == "lint"} == {
         (MAIN, "trusted"),
         ("refs/heads/topic", "untrusted"),

@@ -83,8 +83,13 @@ def test_form_with_many_fields_is_refused(server):
     assert answer.status == 400
 
 
-@pytest.mark.parametrize("way", ["token revoked", "logged out"])
-@pytest.mark.parametrize("path", ["/api/runs/1/stages/wait/log/stream", "/api/events?run=1&stage=wait"])
+@pytest.mark.parametrize(
+    ("way", "path"),
+    [
+        ("token revoked", "/api/runs/1/stages/wait/log/stream"),
+        ("logged out", "/api/events?run=1&stage=wait"),
+    ],
+)
 def test_stream_ends_with_what_opened_it(server, way, path):
     """Who is not let in any more sees no more of what goes on, either."""
     assert server.run("endless", wait="start") == 1
