@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import os
 import threading
 import time
@@ -30,6 +29,7 @@ from cicdctl.project import Project
 from cicdctl.runner import recover, run_lock
 from cicdctl.runner.begin import examine_first
 from cicdctl.store import Lock, is_locked
+from cicdctl.store.stamps import Stamps
 
 BUSY_S = 1.0  # between two drains while something waits
 IDLE_S = 6.0  # longer than a look every 5 s, which does it on the way
@@ -83,31 +83,22 @@ class Keeper(threading.Thread):
         self._minute = -1
         self._due = {"drain": 0.0, "recover": 0.0}
         self._degraded_until = 0.0
-        self._paths: tuple[str, ...] = ()
-        self._stamps: list[tuple[int, int]] = []
+        self._told, self._records = Stamps(), Stamps()
+        self._has_news = False
         self._next_wake = 0.0
-        self._second_wake = math.inf
 
     # From the thread of whoever guards the keepers
 
     def look_around(self) -> None:
         """Wake it when something was spooled or recorded, or when it is asked to end: a few system calls."""
-        before, self._stamps = self._stamps, [_stamp(path) for path in self._paths]
+        is_told = self._told.look()
+        self._has_news = self._records.look() or self._has_news
         now = time.monotonic()
-        if self._stamps == before:
-            # What is recorded is seen a moment after the file has changed, once it is on the disk.
-            if now >= self._second_wake:
-                self._second_wake = math.inf
-                self._inbox.put(None)
-            return
-        if self._stamps[:2] == before[:2]:
-            # Runners record many times a second; what they tell can wait a moment.
-            if now < self._next_wake:
-                self._stamps = before
-                return
+        # Runners record many times a second; what they tell can wait a moment.
+        if is_told or (self._has_news and now >= self._next_wake):
+            self._has_news = False
             self._next_wake = now + RECORDS_S
-        self._second_wake = now + RECORDS_S
-        self._inbox.put(None)
+            self._inbox.put(None)
 
     def wake(self) -> None:
         """Do now what is due; for those in this process who have recorded something. Safe from any thread."""
@@ -162,8 +153,8 @@ class Keeper(threading.Thread):
         for run in project.state.queue.held():
             if is_locked(run_lock(project, run.number)) is not None:
                 _log.info("run #%d (%s) goes on", run.number, run.pipeline, extra={"run": run.number})
-        watched = (spool_folder(project), stop_file(project), *project.state.files)
-        self._paths = tuple(map(str, watched))
+        self._told = Stamps((spool_folder(project), stop_file(project)))
+        self._records = Stamps(project.state.files)
         if self.watched.hears:
             self._hearing = hear(project)
         self._begin_senses(project)
@@ -191,7 +182,7 @@ class Keeper(threading.Thread):
         project, self._project = self._project, None
         if project is not None:
             project.close()
-        self._paths = ()
+        self._told, self._records = Stamps(), Stamps()
         if self._lead is not None:
             self._lead.release()
             self._lead = None
@@ -335,11 +326,3 @@ def _has_pushes(project: Project) -> bool:
             return any(not row.name.startswith(".") for row in rows)
     except OSError:
         return False
-
-
-def _stamp(path: str) -> tuple[int, int]:
-    try:
-        found = os.stat(path)  # noqa: PTH116 - a hundred times a second
-    except OSError:
-        return (0, 0)
-    return (found.st_mtime_ns, found.st_size)

@@ -19,11 +19,10 @@ from cicdctl.errors import CicdError
 from cicdctl.model import Event
 from cicdctl.project import Project
 from cicdctl.server.live.tail import TICK_S, Tail
+from cicdctl.store.stamps import Stamps
 
 # A store without files on this host, or one that others write as well, is asked as often as this.
 ASK_S = 1.0
-# What is recorded is seen a moment after the file has changed, once it is on the disk.
-AGAIN_S = 0.1
 MOST_KEPT = 2000
 PAGE = 500
 THREADS = 4
@@ -148,15 +147,16 @@ class Feed:
             self._last = 0
 
     async def _watch_until_idle(self) -> None:
-        stamps: list[tuple[int, int]] = []
+        state, records = None, Stamps()
         ask_at = 0.0
         while self._wakers:
             now = time.monotonic()
             for tail in tuple(self._tails.values()):
                 tail.look(now)
-            before, stamps = stamps, [_stamp(path) for path in self._project().state.files]
-            if stamps != before or now >= ask_at:
-                ask_at = now + (ASK_S if stamps == before else AGAIN_S)
+            if self._project().state is not state:
+                state, records = self._project().state, Stamps(self._project().state.files)
+            if records.look() or now >= ask_at:
+                ask_at = now + ASK_S
                 try:
                     await self._ask()
                 except CicdError as error:
@@ -202,11 +202,3 @@ def told_lines(event: Event) -> bytes:
     }
     kind = re.sub(r"[^\w.-]", "_", event.kind, flags=re.ASCII)
     return b"event: %b\ndata: %b\n\n" % (kind.encode(), msgspec.json.encode(body))
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    try:
-        facts = path.stat()
-    except OSError:
-        return 0, 0
-    return facts.st_mtime_ns, facts.st_size
