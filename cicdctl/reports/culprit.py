@@ -9,8 +9,8 @@ from typing import Any
 
 from cicdctl.git import Commit
 from cicdctl.project import Project
+from cicdctl.reports.by_hand import run_command, shell_word
 from cicdctl.reports.document import run_document
-from cicdctl.reports.lines import shell_word
 from cicdctl.reports.output import print_document, print_lines, say_aside
 from cicdctl.reports.plain import failure_block
 from cicdctl.reports.text import quoted
@@ -109,8 +109,7 @@ def cost_line(outcome: Outcome) -> str:
 
 def repeat_line(request: BisectRequest, commit: Commit) -> str:
     """The command that runs the stage on the culprit again."""
-    params = "".join(f" --param {shell_word(f'{name}={value}')}" for name, value in request.params.items())
-    return f"cicdctl run {shell_word(request.pipeline)} {commit.oid[:10]} --stage {shell_word(request.stage)}{params}"
+    return run_command(request.pipeline, commit.oid[:10], stages=(request.stage,), params=request.params)
 
 
 def outcome_document(outcome: Outcome, state_folder: Path) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 
 from cicdctl.model import Run, RunSummary, StageResult, Verdict
+from cicdctl.reports.by_hand import shell_command
 from cicdctl.reports.text import quoted
 from cicdctl.units import count, format_duration, format_size
 
@@ -166,15 +167,8 @@ def failure_lines(result: StageResult, run: Run, *, tail: Sequence[str], log: st
     lines += [f"  │ {line}" for line in tail]
     if log:
         lines.append(f"  log:   {log}")
-    lines.append(f"  again: cicdctl shell {run.number} {quoted(shell_word(result.stage))}")
+    lines.append(f"  again: {shell_command(run.number, result.stage)}")
     return lines
-
-
-def shell_word(text: str) -> str:
-    """Quote for the user's shell only what needs it."""
-    import shlex
-
-    return shlex.quote(text)
 
 
 def broke(results: Iterable[StageResult]) -> list[StageResult]:

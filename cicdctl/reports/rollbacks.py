@@ -32,7 +32,7 @@ def print_deployments(project: Project, environment: str, *, limit: int, json: b
 
 def print_rollback(project: Project, environment: str, *, to: str, dry_run: bool, wait: str, json: bool) -> int:
     """Deploy again what was there before, or only say so. Returns exit status 0, after the end of the run its own."""
-    rollback = plan_rollback(project, environment, to=run_number(to) if to else None, asked_by=account_name())
+    rollback = plan_rollback(project, environment, to=run_number(to) if to else None, started_by=account_name())
     if dry_run:
         if json:
             print_document("rollback", {"current": fields(rollback.current), "target": fields(rollback.target)})

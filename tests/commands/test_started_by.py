@@ -12,7 +12,7 @@ import pytest
 from cicdctl.model import Run, RunState, TriggerKind, Trust
 from cicdctl.project import open_project
 from cicdctl.project_config import Invocation
-from cicdctl.reports.by_hand import run_command
+from cicdctl.reports.by_hand import run_again
 
 CONFIG = """
 [pipelines.build.params]
@@ -58,8 +58,8 @@ def test_command_runs_the_same_again(make_project):
     project = make_project(CONFIG)
     project.cicdctl("run", "build", "HEAD", "--param", "level=it's high", "--stage", "unit").passes()
     run = read_run(project, 1)
-    command = run_command(run)
-    assert command == f"cicdctl run build {run.commit} --param 'level=it'\"'\"'s high' --stage unit"
+    command = run_again(run)
+    assert command == f"cicdctl run build {run.commit} --stage unit --param 'level=it'\"'\"'s high'"
     project.cicdctl(*shlex.split(command)[1:]).passes()
     again = read_run(project, 2)
     assert (again.commit, again.params, again.options["only"]) == (run.commit, run.params, run.options["only"])
@@ -70,13 +70,13 @@ def test_what_only_this_repository_knows_is_made_again_by_number(make_project):
     project = make_project(CONFIG)
     project.write("new.txt", "new")
     project.cicdctl("run", "build").passes()
-    assert run_command(read_run(project, 1)) == "cicdctl rerun 1"
+    assert run_again(read_run(project, 1)) == "cicdctl rerun 1"
     facts = {"number": 7, "pipeline": "build", "commit": "c" * 40, "tree": "d" * 40, "state": RunState.QUEUED}
     commit = {**facts, "trigger": TriggerKind.COMMIT}
-    assert run_command(Run(**commit)) == f"cicdctl run build {'c' * 40}"
-    assert run_command(Run(**commit, trust=Trust.UNTRUSTED)) == "cicdctl rerun 7"
-    assert run_command(Run(**commit, options={"config_text": "x"})) == "cicdctl rerun 7"
-    assert run_command(Run(**facts, trigger=TriggerKind.FIX)) == "cicdctl rerun 7"
+    assert run_again(Run(**commit)) == f"cicdctl run build {'c' * 40}"
+    assert run_again(Run(**commit, trust=Trust.UNTRUSTED)) == "cicdctl rerun 7"
+    assert run_again(Run(**commit, options={"config_text": "x"})) == "cicdctl rerun 7"
+    assert run_again(Run(**facts, trigger=TriggerKind.FIX)) == "cicdctl rerun 7"
 
 
 def read_run(folder, number: int) -> Run:

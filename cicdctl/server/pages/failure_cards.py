@@ -8,8 +8,8 @@ from contextlib import suppress
 
 from cicdctl.model import RunSummary, StageResult, TestFailure, Value
 from cicdctl.project import Project
-from cicdctl.reports.lines import broke, shell_word
-from cicdctl.reports.text import quoted
+from cicdctl.reports.by_hand import shell_command
+from cicdctl.reports.lines import broke
 from cicdctl.server.pages.forge import Forge
 from cicdctl.server.pages.log_part import LogLine, read_tail
 from cicdctl.server.pages.stages import StageView
@@ -58,7 +58,7 @@ def _card(project: Project, summary: RunSummary, stage: StageView, result: Stage
         tail=read_tail(project, summary, stage),
         tests=tuple(_test(summary, failure, forge) for failure in failures),
         more_tests=(result.tests.failed - len(failures)) if result.tests else 0,
-        by_hand=f"cicdctl shell {summary.run.number} {quoted(shell_word(result.stage))}",
+        by_hand=shell_command(summary.run.number, result.stage),
     )
 
 

@@ -9,8 +9,8 @@ from cicdctl.model import Value
 from cicdctl.model.fix_record import FixOutcome, FixRecord
 from cicdctl.model.fixing import GuardFinding
 from cicdctl.project import Project
+from cicdctl.reports.by_hand import shell_word
 from cicdctl.reports.fixes import checked_words, cost_words
-from cicdctl.reports.lines import shell_word
 from cicdctl.reports.text import clean_line, quoted
 
 _MOST_LINES = 1200

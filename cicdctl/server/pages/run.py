@@ -14,8 +14,8 @@ from cicdctl.model import Run, RunState, RunSummary, TriggerKind, Verdict
 from cicdctl.orchestrator.culprit import culprit_of, search_words
 from cicdctl.orchestrator.places import RED
 from cicdctl.project import Project
-from cicdctl.reports.by_hand import run_command
-from cicdctl.reports.lines import broke, shell_word
+from cicdctl.reports.by_hand import run_again, shell_command
+from cicdctl.reports.lines import broke
 from cicdctl.reports.text import quoted
 from cicdctl.server.answers import Refusal
 from cicdctl.server.pages.artifact_list import list_artifacts
@@ -63,7 +63,7 @@ def show_run(request: Request) -> Response:
         picture=draw_graph(run, stages, chart.critical if chart is not None else ()),
         chart=chart,
         part=part,
-        by_hand=run_command(run),
+        by_hand=run_again(run),
         artifacts=_quietly(lambda: list_artifacts(project, summary), ()),
         **_actions(run),
     )
@@ -89,7 +89,7 @@ def show_stage(request: Request) -> Response:
         stages=stages,
         ended=ended_words(stage.result) if stage.result is not None else [],
         part=part,
-        by_hand=_shell(run, stage),
+        by_hand=shell_command(run.number, stage.id),
     )
 
 
@@ -186,10 +186,6 @@ def _actions(run: Run) -> dict[str, bool]:
         "can_approve": run.state is RunState.BLOCKED,
         "can_resume": run.verdict is Verdict.INTERRUPTED,
     }
-
-
-def _shell(run: Run, stage: StageView) -> str:
-    return f"cicdctl shell {run.number} {quoted(shell_word(stage.id))}"
 
 
 def _quietly(read: Any, otherwise: Any) -> Any:
