@@ -1,4 +1,4 @@
-"""Where a server answers, for those who start it and those who ask."""
+"""Where the server of a repository answers, for those who start it and those who ask."""
 
 from __future__ import annotations
 
@@ -37,15 +37,3 @@ def find_address(folder: Path, pid: int, *, patience_s: float = 5.0) -> str | No
         if time.monotonic() > end:
             return None
         time.sleep(0.02)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host, by name or address, is this machine as nobody else reaches it."""
-    import ipaddress
-
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False

@@ -16,13 +16,7 @@ from cicdctl.runner.prepare import find_ref
 
 
 def request_from_outside(
-    project: Project,
-    pipeline: str,
-    revision: str,
-    params: Mapping[str, str],
-    *,
-    started_by: str,
-    no_cache: bool = False,
+    project: Project, pipeline: str, revision: str, params: Mapping[str, str], *, started_by: str
 ) -> RunRequest:
     """Make the request for a commit, as trusted as a push of its ref is: a bare object id is nobody's, and is not.
 
@@ -39,14 +33,13 @@ def request_from_outside(
         revision=revision if ref is None else commit.oid,
         ref=ref,
         params=params,
-        no_cache=no_cache,
         trigger=TriggerKind.API,
         trust=trust,
         started_by=started_by,
     )
 
 
-def go_on_with(project: Project, run: Run, asked_by: str) -> Run:
+def go_on_with(project: Project, run: Run, started_by: str) -> Run:
     """Queue an interrupted run once more for somebody, with what passed in it.
 
     Raises UsageError for one that was not interrupted, StoreError when it cannot be.
@@ -54,7 +47,7 @@ def go_on_with(project: Project, run: Run, asked_by: str) -> Run:
     hint = f"cicdctl rerun {run.number} runs it again"
     if run.verdict is not Verdict.INTERRUPTED:
         raise UsageError(f"run #{run.number} was not interrupted: it is {run.verdict or run.state}", hint=hint)
-    again = queue_again(project, run, asked_by=asked_by)
+    again = queue_again(project, run, started_by=started_by)
     if again is None:
         raise StoreError(f"run #{run.number} cannot be queued again", hint=hint)
     return again

@@ -45,15 +45,15 @@ def requeue_lost(project: Project) -> list[Run]:
     return found
 
 
-def queue_again(project: Project, run: Run, *, asked_by: str | None = None) -> Run | None:
+def queue_again(project: Project, run: Run, *, started_by: str | None = None) -> Run | None:
     """Queue a run once more, with what passed in it; None when that has been done, or must not be by itself.
 
-    `asked_by` is who wants it; None when nobody does, and it goes on by itself.
+    `started_by` is who wants it; None when nobody does, and it goes on by itself.
     """
-    if asked_by is None and not (_has_tries_left(project, run) and _may_repeat(project, run)):
+    if started_by is None and not (_has_tries_left(project, run) and _may_repeat(project, run)):
         return None
     try:
-        who = run.started_by if asked_by is None else asked_by
+        who = run.started_by if started_by is None else started_by
         request = request_again(project, run, failed=True, no_cache=False, jobs=0, started_by=who)
         commit = project.repository.commit(run.commit)
         config = project.configuration.at(commit.tree, text=request.config_text)
@@ -61,12 +61,12 @@ def queue_again(project: Project, run: Run, *, asked_by: str | None = None) -> R
         _log.warning("run #%d is not queued again: %s", run.number, error.message)
         return None
     placing = place(project, replace(request, trigger=run.trigger), commit, config)
-    if asked_by is None and placing.on_superseded != "queue" and _is_outrun(project, run):
+    if started_by is None and placing.on_superseded != "queue" and _is_outrun(project, run):
         return None
     # It is older than what waits in its group, and takes no place of it.
     placing = replace(placing, on_superseded="queue")
     # One delivery for each run: whoever comes second finds that it has arrived.
-    delivery = ("lost", str(run.number)) if asked_by is None else None
+    delivery = ("lost", str(run.number)) if started_by is None else None
     recorded = accept(project, Arrival(placings=(placing,), delivery=delivery))
     if not recorded.runs:
         return None

@@ -71,10 +71,10 @@ def _content(one: Deployment) -> tuple[str, str, dict[str, str]]:
     return one.pipeline, one.commit, dict(one.params)
 
 
-def plan_rollback(project: Project, environment: str, *, to: int | None = None, asked_by: str = "") -> Rollback:
+def plan_rollback(project: Project, environment: str, *, to: int | None = None, started_by: str = "") -> Rollback:
     """Say what a rollback of an environment does; `to` is the run whose deployment is wanted, by default the last good.
 
-    `asked_by` is who wants it, nobody when it comes by itself.
+    `started_by` is who wants it, nobody when it comes by itself.
 
     Raises UsageError for an environment or a run that is none of its good ones, StoreError when there is nothing.
     """
@@ -92,7 +92,7 @@ def plan_rollback(project: Project, environment: str, *, to: int | None = None, 
             f'nothing to roll back to: no good deployment to "{environment}" before {what}',
             hint=f"cicdctl history --environment {environment} lists them",
         )
-    return _plan(project, history[0], target, asked_by)
+    return _plan(project, history[0], target, started_by)
 
 
 def _find_run(history: Sequence[Deployment], environment: str, number: int) -> Deployment:
@@ -106,7 +106,7 @@ def _find_run(history: Sequence[Deployment], environment: str, number: int) -> D
     raise UsageError(f'run #{number} has not deployed to "{environment}"', hint=hint)
 
 
-def _plan(project: Project, current: Deployment, target: Deployment, asked_by: str) -> Rollback:
+def _plan(project: Project, current: Deployment, target: Deployment, started_by: str) -> Rollback:
     """Make the request. Raises StoreError when the run or its commit is gone."""
     number = _root(target)
     summary = project.state.load(number)
@@ -120,7 +120,7 @@ def _plan(project: Project, current: Deployment, target: Deployment, asked_by: s
         restores=number,
         reuse_run=None,
         fail_on_cache_miss=False,
-        started_by=asked_by,
+        started_by=started_by,
     )
     return Rollback(current=current, target=target, request=request)
 

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from cicdctl.config import Settings
 from cicdctl.errors import StoreError, UsageError
-from cicdctl.orchestrator.address import is_loopback
+from cicdctl.loopback import is_loopback
 from cicdctl.plugin_manager import PluginManager
 from cicdctl.project import Project
 from cicdctl.project_config import Invocation

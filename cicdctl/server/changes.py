@@ -141,7 +141,7 @@ def roll_back(site: Site, who: Who, environment: str, *, to: int | None = None) 
             near = near_word(environment[:80], known)
             raise Refusal(404, "no_such_environment", f'there is no environment "{environment[:80]}"{near}')
         try:
-            rollback = plan_rollback(project, environment, to=to, asked_by=who.name)
+            rollback = plan_rollback(project, environment, to=to, started_by=who.name)
         except (UsageError, NothingToRollBack) as error:
             raise Refusal(409, "nothing_to_roll_back", error.message, hint=error.hint) from error
         who.require(f"trigger:{rollback.request.pipeline}")

@@ -7,7 +7,7 @@ import socket
 from collections.abc import Mapping, Sequence
 
 from cicdctl.errors import CicdError
-from cicdctl.orchestrator.address import is_loopback
+from cicdctl.loopback import is_loopback
 
 _FIRST = 3  # SD_LISTEN_FDS_START of sd_listen_fds(3)
 

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 from cicdctl.errors import ConfigError
 from cicdctl.fixers.claude.options import ClaudeOptions
+from cicdctl.loopback import is_loopback
 from cicdctl.model import Value
-from cicdctl.orchestrator.address import is_loopback
 
 if TYPE_CHECKING:
     from anthropic import Anthropic
